@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "headwise/cpu.hpp"
+#include "headwise/tensor.hpp"
+
+namespace headwise {
+
+enum class Activation {
+    none,
+    relu,       ///< max(x, 0)
+    silu,       ///< x / (1 + exp(-x))
+    gelu_erf,   ///< x/2 (1 + erf(x / sqrt 2)): PyTorch's default GELU
+    gelu_tanh,  ///< x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+};
+
+/// What is done to a row of the product before it is written: activation(product + bias) + residual.
+struct Epilogue {
+    const float* bias = nullptr;              ///< [n], added to every row
+    Activation activation = Activation::none;
+    TensorView<const float, 2> residual{};    ///< [m, n] with unit column stride; data == nullptr: none. May be c itself.
+};
+
+struct MatmulOptions {
+    float alpha = 1;  ///< c = epilogue(alpha * a * b + beta * c)
+    float beta = 0;   ///< 0: c is not read, whatever it holds
+    Epilogue epilogue{};
+    int max_threads = 0;  ///< at most this many tasks at once; 0: as many as the calling thread's task arena has
+};
+
+/// A matrix b [k, n] copied once into the layout that the kernels of one ISA read, for use as the right-hand side of many products.
+/// Owns its memory; immutable after construction, so any number of threads may use it at once.
+class PackedMatrix {
+  public:
+    PackedMatrix();
+    /// b [k, n], any strides of which one is 1 (`transposed(w)` packs a weight stored [n, k]). Throws Error.
+    explicit PackedMatrix(const TensorView<const float, 2>& b);
+    PackedMatrix(PackedMatrix&&) noexcept;
+    PackedMatrix& operator=(PackedMatrix&&) noexcept;
+    ~PackedMatrix();
+
+    std::int64_t rows() const noexcept;     ///< k
+    std::int64_t columns() const noexcept;  ///< n
+    Isa isa() const noexcept;               ///< whose kernels read it; a product with it runs on that ISA
+    std::size_t bytes() const noexcept;
+
+    struct Storage;  ///< internal
+    const Storage* storage() const noexcept { return storage_.get(); }
+
+  private:
+    std::unique_ptr<Storage> storage_;
+};
+
+/// c = epilogue(alpha * a * b + beta * c), f32, accumulated in f32 along k.
+/// a [m, k], b [k, n], c [m, n]; one of each input's two strides is 1 (pass `transposed(x)` for a transposed operand), c has unit column
+/// stride. Any extent may be 0; k = 0 gives epilogue(beta * c). c may not overlap a or b (the residual may be c itself).
+/// The same inputs give the same bits on the same ISA for any number of threads. Throws Error before anything is written. Thread-safe.
+/// Small products run on the calling thread, without packing and without allocation.
+void matmul(const TensorView<const float, 2>& a, const TensorView<const float, 2>& b, const TensorView<float, 2>& c,
+            const MatmulOptions& options = {});
+
+/// The same with b packed before.
+void matmul(const TensorView<const float, 2>& a, const PackedMatrix& b, const TensorView<float, 2>& c, const MatmulOptions& options = {});
+
+/// A batch of products c[i] = alpha * a[i] * b[i] + beta * c[i]: a [batch, m, k], b [batch, k, n], c [batch, m, n]; a batch stride of 0
+/// repeats an input. bias and activation apply to each product; residual must be empty.
+void matmul(const TensorView<const float, 3>& a, const TensorView<const float, 3>& b, const TensorView<float, 3>& c,
+            const MatmulOptions& options = {});
+
+}  // namespace headwise

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+
+#include "headwise/attention.hpp"
+#include "headwise/matmul.hpp"
+#include "headwise/tensor.hpp"
+
+/// The textbook loops, one thread, kept scalar, in f32 and in f64: the yardstick of every test and every tool. Same views, same meaning and
+/// same errors as the engine's functions of the same names. T is float or double: the type of storage and of every operation.
+namespace headwise::reference {
+
+/// c = alpha * a * b + beta * c. a [m, k], b [k, n], c [m, n], any strides.
+template <class T>
+void matmul(const TensorView<const T, 2>& a, const TensorView<const T, 2>& b, const TensorView<T, 2>& c, T alpha = 1, T beta = 0);
+
+/// In place, over each row of x [rows, columns]: exp(x - max) / sum.
+template <class T>
+void softmax(const TensorView<T, 2>& x);
+
+/// activation(x) as the engine's epilogue defines it.
+template <class T>
+T activate(Activation activation, T x);
+
+/// query [B, Hq, Sq, D], key [B, Hkv, Skv, D], value [B, Hkv, Skv, Dv], out [B, Hq, Sq, Dv]. Holds one row of weights.
+/// `scale`, when not given, is 1/sqrt(D) in T.
+template <class T>
+void attention(const TensorView<const T, 4>& query, const TensorView<const T, 4>& key, const TensorView<const T, 4>& value,
+               const TensorView<T, 4>& out, const AttentionOptions& options = {});
+
+/// The multi-head layer; weights [out_features, in_features], biases may be null. x [B, S, E], context [B, C, Ec], out [B, S, Eo].
+template <class T>
+struct MultiHeadWeights {
+    TensorView<const T, 2> query, key, value, output;
+    const T* query_bias = nullptr;
+    const T* key_bias = nullptr;
+    const T* value_bias = nullptr;
+    const T* output_bias = nullptr;
+};
+
+template <class T>
+void multi_head_attention(const TensorView<const T, 3>& x, const TensorView<const T, 3>& context, std::int64_t num_heads,
+                          std::int64_t num_kv_heads, const MultiHeadWeights<T>& weights, const TensorView<T, 3>& out,
+                          const AttentionOptions& options = {});
+
+}  // namespace headwise::reference
