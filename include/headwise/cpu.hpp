@@ -5,10 +5,9 @@
 #include <string_view>
 #include <vector>
 
-namespace headwise {
+#include "headwise/isa.hpp"
 
-/// The instruction sets that kernels are compiled for. One binary carries those of its processor family.
-enum class Isa { scalar, sse4_2, avx2, avx512, neon };
+namespace headwise {
 
 /// "scalar", "sse4.2", "avx2" (with FMA), "avx512" (F, BW, DQ, VL), "neon".
 std::string_view isa_name(Isa isa) noexcept;

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "engine/kernels/attention_kernels.hpp"
+#include "engine/kernels/math_kernels.hpp"
+#include "headwise/isa.hpp"
+
+namespace headwise {
+
+/// Everything that one ISA computes with: all that the engine calls is reached through this table of function pointers.
+struct KernelTable {
+    Isa isa;
+    int lanes;  ///< floats in a vector
+    MathKernels math;
+    AttentionKernels attention;
+};
+
+/// The table of an ISA that is available on this machine.
+const KernelTable& kernel_table(Isa isa) noexcept;
+
+}  // namespace headwise

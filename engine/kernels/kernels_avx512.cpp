@@ -1,0 +1,15 @@
+#include "engine/kernels/attention_key_rows.hpp"
+#include "engine/kernels/attention_query_lanes.hpp"
+#include "engine/kernels/kernel_tables.hpp"
+#include "engine/simd/avx512.hpp"
+
+namespace headwise {
+
+constinit const KernelTable kAvx512Kernels = {
+    .isa = Isa::avx512,
+    .lanes = Avx512::kLanes,
+    .math = math_kernels<Avx512>(),
+    .attention = {.query_lanes = query_lanes_kernel<Avx512>(), .key_rows = key_rows_kernel<Avx512>()},
+};
+
+}  // namespace headwise

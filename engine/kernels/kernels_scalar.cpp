@@ -1,0 +1,15 @@
+#include "engine/kernels/attention_key_rows.hpp"
+#include "engine/kernels/attention_query_lanes.hpp"
+#include "engine/kernels/kernel_tables.hpp"
+#include "engine/simd/scalar.hpp"
+
+namespace headwise {
+
+constinit const KernelTable kScalarKernels = {
+    .isa = Isa::scalar,
+    .lanes = Scalar::kLanes,
+    .math = math_kernels<Scalar>(),
+    .attention = {.query_lanes = query_lanes_kernel<Scalar>(), .key_rows = key_rows_kernel<Scalar>()},
+};
+
+}  // namespace headwise

@@ -1,0 +1,34 @@
+#include "engine/runtime/parallel.hpp"
+
+#include <oneapi/tbb/blocked_range.h>
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/partitioner.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <algorithm>
+#include <atomic>
+
+namespace headwise::runtime {
+
+int available_workers() noexcept { return tbb::this_task_arena::max_concurrency(); }
+
+// One oneTBB task per worker, each drawing items until none is left, rather than one per item: scratch memory belongs to a worker and
+// not to a thread, so its amount is known beforehand and nested or foreign arenas do no harm; the order of the items is kept (costliest
+// first is then list scheduling); and a run makes a handful of tasks whatever its size. A task that starts late finds the counter run out.
+void for_each_item(int workers, std::int64_t items, void (*body)(void*, int, std::int64_t), void* context) {
+    const int lanes = static_cast<int>(std::min<std::int64_t>(workers, items));
+    if (lanes <= 1) {
+        for (std::int64_t item = 0; item < items; ++item) body(context, 0, item);
+        return;
+    }
+    std::atomic<std::int64_t> next{0};
+    tbb::parallel_for(
+        tbb::blocked_range<int>(0, lanes, 1),
+        [&](const tbb::blocked_range<int>& range) {
+            for (int lane = range.begin(); lane != range.end(); ++lane)
+                for (std::int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) body(context, lane, item);
+        },
+        tbb::simple_partitioner{});
+}
+
+}  // namespace headwise::runtime

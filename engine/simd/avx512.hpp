@@ -1,0 +1,86 @@
+#pragma once
+
+#include <immintrin.h>
+
+#include "engine/simd/xsimd_primitives.hpp"
+
+namespace headwise {
+namespace {
+
+/// AVX-512 F, BW, CD, DQ, VL: 32 registers of 16 floats.
+struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
+    static constexpr int kRegisters = 32;
+
+    /// a * b + c in one rounding. xsimd 8.1 has no AVX-512 fma.
+    static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+    /// c - a * b in one rounding.
+    static HEADWISE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
+    /// a * b + c where the mask is set, else c: whatever a and b hold there has no effect.
+    static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) { return _mm512_mask3_fmadd_ps(a, b, c, mask); }
+
+    /// The larger; b where either is NaN.
+    static HEADWISE_INLINE Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+    static HEADWISE_INLINE Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
+    static HEADWISE_INLINE Floats abs(Floats a) { return _mm512_abs_ps(a); }
+    static HEADWISE_INLINE Floats copy_sign(Floats magnitude, Floats sign) {
+        const __m512i sign_bit = _mm512_set1_epi32(INT32_MIN);
+        // 0xCA: sign_bit ? sign : magnitude, bit by bit.
+        return _mm512_castsi512_ps(
+            _mm512_ternarylogic_epi32(sign_bit, _mm512_castps_si512(sign), _mm512_castps_si512(magnitude), 0xCA));
+    }
+
+    static HEADWISE_INLINE Floats round_nearest(Floats x) {
+        return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
+    /// x * 2^n for integral n of any size, correctly rounded into the denormals; 0 for n = -inf even where x is NaN.
+    static HEADWISE_INLINE Floats scale_by_power_of_two(Floats x, Floats n) { return _mm512_scalef_ps(x, n); }
+
+    /// The first `count` (0..16) floats; the other lanes are 0 and their memory is not touched.
+    static HEADWISE_INLINE Floats load_tail(const float* p, std::int64_t count) { return _mm512_maskz_loadu_ps(tail_mask(count), p); }
+    static HEADWISE_INLINE void store_tail(float* p, Floats x, std::int64_t count) { _mm512_mask_storeu_ps(p, tail_mask(count), x); }
+
+    static HEADWISE_INLINE float reduce_add(Floats x) { return _mm512_reduce_add_ps(x); }
+    static HEADWISE_INLINE float reduce_max(Floats x) { return _mm512_reduce_max_ps(x); }
+
+    /// out[i] = the sum of the lanes of xi, each in the same order of additions.
+    static HEADWISE_INLINE void reduce_add_4(Floats x0, Floats x1, Floats x2, Floats x3, float* out) {
+        const __m128 low = _mm_hadd_ps(fold(x0), fold(x1));
+        const __m128 high = _mm_hadd_ps(fold(x2), fold(x3));
+        _mm_storeu_ps(out, _mm_hadd_ps(low, high));
+    }
+
+    /// Transposes a 16 x 16 tile held in registers.
+    static HEADWISE_INLINE void transpose(Floats (&x)[16]) {
+        // 4 x 4 blocks within the 128-bit lanes: b[4 i + j] holds column 4 l + j of rows 4 i .. 4 i + 3 in its lane l.
+        __m512 b[16];
+        HEADWISE_UNROLL for (int i = 0; i < 4; ++i) {
+            const __m512 t0 = _mm512_unpacklo_ps(x[4 * i], x[4 * i + 1]), t1 = _mm512_unpackhi_ps(x[4 * i], x[4 * i + 1]);
+            const __m512 t2 = _mm512_unpacklo_ps(x[4 * i + 2], x[4 * i + 3]), t3 = _mm512_unpackhi_ps(x[4 * i + 2], x[4 * i + 3]);
+            b[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t0), _mm512_castps_pd(t2)));
+            b[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t0), _mm512_castps_pd(t2)));
+            b[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t1), _mm512_castps_pd(t3)));
+            b[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t1), _mm512_castps_pd(t3)));
+        }
+        // Then the 4 x 4 matrix of lanes, for each j.
+        HEADWISE_UNROLL for (int j = 0; j < 4; ++j) {
+            const __m512 t0 = _mm512_shuffle_f32x4(b[j], b[4 + j], 0x44), t1 = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0x44);
+            const __m512 t2 = _mm512_shuffle_f32x4(b[j], b[4 + j], 0xEE), t3 = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0xEE);
+            x[j] = _mm512_shuffle_f32x4(t0, t1, 0x88);
+            x[4 + j] = _mm512_shuffle_f32x4(t0, t1, 0xDD);
+            x[8 + j] = _mm512_shuffle_f32x4(t2, t3, 0x88);
+            x[12 + j] = _mm512_shuffle_f32x4(t2, t3, 0xDD);
+        }
+    }
+
+  private:
+    static HEADWISE_INLINE __mmask16 tail_mask(std::int64_t count) {
+        return static_cast<__mmask16>(_bzhi_u32(0xFFFF, static_cast<unsigned>(count)));
+    }
+    static HEADWISE_INLINE __m128 fold(__m512 x) {
+        const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+        return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    }
+};
+
+}  // namespace
+}  // namespace headwise

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "engine/simd/inline.hpp"
+
+namespace headwise {
+namespace {
+
+/// 2^x for every float within 1 ULP, denormal results included: 2^n 2^r, n = x rounded to nearest, r in [-0.5, 0.5].
+/// 1 + r p(r), p of degree 5, minimax in relative error (Remez; 2.6e-9, 2.1e-8 with coefficients rounded to float). One degree less costs 1.3 ULP.
+template <class S>
+HEADWISE_INLINE typename S::Floats exp2(typename S::Floats x) {
+    using F = typename S::Floats;
+    // Below, the result is 0, above, infinite; keeps n finite. The bound comes first: where x is NaN, max and min return x.
+    x = S::min(S::broadcast(130.0f), S::max(S::broadcast(-151.0f), x));
+    const F n = S::round_nearest(x);
+    const F r = x - n;
+    F p = S::broadcast(0x1.470b4ap-13f);
+    p = S::fma(p, r, S::broadcast(0x1.5f7276p-10f));
+    p = S::fma(p, r, S::broadcast(0x1.3b270ep-7f));
+    p = S::fma(p, r, S::broadcast(0x1.c6ae72p-5f));
+    p = S::fma(p, r, S::broadcast(0x1.ebfbe2p-3f));
+    p = S::fma(p, r, S::broadcast(0x1.62e432p-1f));
+    p = S::fma(p, r, S::broadcast(1.0f));
+    return S::scale_by_power_of_two(p, n);
+}
+
+/// e^x for every float within 1 ULP: as exp2 with r = x - n ln 2, ln 2 in two parts (the high one has 15 bits: n times it is exact).
+template <class S>
+HEADWISE_INLINE typename S::Floats exp(typename S::Floats x) {
+    using F = typename S::Floats;
+    x = S::min(S::broadcast(89.0f), S::max(S::broadcast(-104.0f), x));
+    const F n = S::round_nearest(x * S::broadcast(0x1.715476p+0f));
+    F r = S::fnma(n, S::broadcast(0x1.62e4p-1f), x);
+    r = S::fnma(n, S::broadcast(1.4286068202862268e-06f), r);
+    F p = S::broadcast(0x1.709b64p-10f);
+    p = S::fma(p, r, S::broadcast(0x1.12903ep-7f));
+    p = S::fma(p, r, S::broadcast(0x1.55515ep-5f));
+    p = S::fma(p, r, S::broadcast(0x1.5553c2p-3f));
+    p = S::fma(p, r, S::broadcast(0x1.000002p-1f));
+    p = S::fma(p, r, S::broadcast(1.0f));
+    p = S::fma(p, r, S::broadcast(1.0f));
+    return S::scale_by_power_of_two(p, n);
+}
+
+}  // namespace
+}  // namespace headwise

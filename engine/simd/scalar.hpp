@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+
+#include "engine/simd/inline.hpp"
+
+namespace headwise {
+namespace {
+
+/// One lane: the kernels as plain float code, for processors without any of the vector sets. Functions as documented at Avx512.
+struct Scalar {
+    using Floats = float;
+    using Mask = bool;
+    static constexpr int kLanes = 1;
+    static constexpr int kRegisters = 16;
+
+    static HEADWISE_INLINE float zero() { return 0; }
+    static HEADWISE_INLINE float broadcast(float x) { return x; }
+    static HEADWISE_INLINE float load(const float* p) { return *p; }
+    static HEADWISE_INLINE void store(float* p, float x) { *p = x; }
+    static HEADWISE_INLINE bool less(float a, float b) { return a < b; }
+    static HEADWISE_INLINE float select(bool mask, float a, float b) { return mask ? a : b; }
+    static HEADWISE_INLINE bool any(bool mask) { return mask; }
+
+    static HEADWISE_INLINE float fma(float a, float b, float c) { return a * b + c; }
+    static HEADWISE_INLINE float fnma(float a, float b, float c) { return c - a * b; }
+    static HEADWISE_INLINE float masked_fma(bool mask, float a, float b, float c) { return mask ? a * b + c : c; }
+    static HEADWISE_INLINE float max(float a, float b) { return a > b ? a : b; }
+    static HEADWISE_INLINE float min(float a, float b) { return a < b ? a : b; }
+    static HEADWISE_INLINE float abs(float a) { return __builtin_fabsf(a); }
+    static HEADWISE_INLINE float copy_sign(float magnitude, float sign) { return __builtin_copysignf(magnitude, sign); }
+
+    /// To even at ties. Adding 1.5 * 2^23 pushes the fraction out; |x| beyond 2^22 has no use for it here and is left as it is.
+    static HEADWISE_INLINE float round_nearest(float x) {
+        constexpr float kShift = 12582912.0f;
+        return abs(x) < 4194304.0f ? (x + kShift) - kShift : x;
+    }
+    /// As in Avx2: two factors, n clamped to [-252, 254].
+    static HEADWISE_INLINE float scale_by_power_of_two(float x, float n) {
+        const float bounded = min(max(n, -252.0f), 254.0f);
+        const std::int32_t whole = static_cast<std::int32_t>(bounded), half = whole >> 1;
+        return x * power_of_two(half) * power_of_two(whole - half);
+    }
+    static HEADWISE_INLINE float load_tail(const float* p, std::int64_t count) { return count > 0 ? *p : 0; }
+    static HEADWISE_INLINE void store_tail(float* p, float x, std::int64_t count) {
+        if (count > 0) *p = x;
+    }
+    static HEADWISE_INLINE float reduce_add(float x) { return x; }
+    static HEADWISE_INLINE float reduce_max(float x) { return x; }
+    static HEADWISE_INLINE void reduce_add_4(float x0, float x1, float x2, float x3, float* out) {
+        out[0] = x0, out[1] = x1, out[2] = x2, out[3] = x3;
+    }
+    static HEADWISE_INLINE void transpose(float (&)[1]) {}
+
+  private:
+    static HEADWISE_INLINE float power_of_two(std::int32_t n) { return __builtin_bit_cast(float, (n + 127) << 23); }
+};
+
+}  // namespace
+}  // namespace headwise
