@@ -2,6 +2,7 @@
 
 #include "engine/kernels/attention_kernels.hpp"
 #include "engine/kernels/math_kernels.hpp"
+#include "engine/kernels/peak_kernels.hpp"
 #include "headwise/isa.hpp"
 
 namespace headwise {
@@ -12,6 +13,7 @@ struct KernelTable {
     int lanes;  ///< floats in a vector
     MathKernels math;
     AttentionKernels attention;
+    PeakKernels peak;
 };
 
 /// The table of an ISA that is available on this machine.

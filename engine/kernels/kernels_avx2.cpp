@@ -10,6 +10,7 @@ constinit const KernelTable kAvx2Kernels = {
     .lanes = Avx2::kLanes,
     .math = math_kernels<Avx2>(),
     .attention = {.query_lanes = query_lanes_kernel<Avx2>(), .key_rows = key_rows_kernel<Avx2>()},
+    .peak = peak_kernels<Avx2>(),
 };
 
 }  // namespace headwise

@@ -10,6 +10,7 @@ constinit const KernelTable kAvx512Kernels = {
     .lanes = Avx512::kLanes,
     .math = math_kernels<Avx512>(),
     .attention = {.query_lanes = query_lanes_kernel<Avx512>(), .key_rows = key_rows_kernel<Avx512>()},
+    .peak = peak_kernels<Avx512>(),
 };
 
 }  // namespace headwise

@@ -10,6 +10,7 @@ constinit const KernelTable kNeonKernels = {
     .lanes = Neon::kLanes,
     .math = math_kernels<Neon>(),
     .attention = {.query_lanes = query_lanes_kernel<Neon>(), .key_rows = key_rows_kernel<Neon>()},
+    .peak = peak_kernels<Neon>(),
 };
 
 }  // namespace headwise

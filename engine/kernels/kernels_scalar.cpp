@@ -10,6 +10,7 @@ constinit const KernelTable kScalarKernels = {
     .lanes = Scalar::kLanes,
     .math = math_kernels<Scalar>(),
     .attention = {.query_lanes = query_lanes_kernel<Scalar>(), .key_rows = key_rows_kernel<Scalar>()},
+    .peak = peak_kernels<Scalar>(),
 };
 
 }  // namespace headwise

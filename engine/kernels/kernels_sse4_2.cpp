@@ -10,6 +10,7 @@ constinit const KernelTable kSse42Kernels = {
     .lanes = Sse42::kLanes,
     .math = math_kernels<Sse42>(),
     .attention = {.query_lanes = query_lanes_kernel<Sse42>(), .key_rows = key_rows_kernel<Sse42>()},
+    .peak = peak_kernels<Sse42>(),
 };
 
 }  // namespace headwise
