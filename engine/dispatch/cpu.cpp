@@ -1,0 +1,45 @@
+#include "headwise/cpu.hpp"
+
+#include <fstream>
+
+#include "engine/dispatch/features.hpp"
+#include "engine/dispatch/topology.hpp"
+
+namespace headwise {
+namespace {
+
+/// What Linux prints as the processor's own name. x86 has it in /proc/cpuinfo; AArch64 boards name themselves in the device tree,
+/// if at all.
+std::string processor_name() {
+    std::ifstream information("/proc/cpuinfo");
+    for (std::string line; std::getline(information, line);) {
+        const std::size_t colon = line.find(": ");
+        if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+    }
+    std::ifstream device_tree("/sys/firmware/devicetree/base/model");
+    std::string name;
+    std::getline(device_tree, name, '\0');
+    return name.empty() ? "unknown" : name;
+}
+
+CpuInfo collect() {
+    const std::string system_directory = "/sys/devices/system";
+    const std::vector<int> processors = allowed_processors();
+    CpuInfo info;
+    info.model = processor_name();
+    info.features = cpu_features();
+    info.caches = detect_caches(system_directory);
+    info.logical_cores = static_cast<int>(processors.size());
+    info.physical_cores = count_physical_cores(system_directory, processors);
+    info.numa_nodes = count_numa_nodes(system_directory, processors);
+    return info;
+}
+
+}  // namespace
+
+const CpuInfo& cpu_info() {
+    static const CpuInfo info = collect();
+    return info;
+}
+
+}  // namespace headwise
