@@ -16,7 +16,9 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
     /// c - a * b in one rounding.
     static HEADWISE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
     /// a * b + c where the mask is set, else c: whatever a and b hold there has no effect.
-    static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) { return _mm512_mask3_fmadd_ps(a, b, c, mask); }
+    static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) {
+        return _mm512_mask3_fmadd_ps(a, b, c, mask);
+    }
 
     /// The larger; b where either is NaN.
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
@@ -36,8 +38,12 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
     static HEADWISE_INLINE Floats scale_by_power_of_two(Floats x, Floats n) { return _mm512_scalef_ps(x, n); }
 
     /// The first `count` (0..16) floats; the other lanes are 0 and their memory is not touched.
-    static HEADWISE_INLINE Floats load_tail(const float* p, std::int64_t count) { return _mm512_maskz_loadu_ps(tail_mask(count), p); }
-    static HEADWISE_INLINE void store_tail(float* p, Floats x, std::int64_t count) { _mm512_mask_storeu_ps(p, tail_mask(count), x); }
+    static HEADWISE_INLINE Floats load_tail(const float* p, std::int64_t count) {
+        return _mm512_maskz_loadu_ps(tail_mask(count), p);
+    }
+    static HEADWISE_INLINE void store_tail(float* p, Floats x, std::int64_t count) {
+        _mm512_mask_storeu_ps(p, tail_mask(count), x);
+    }
 
     static HEADWISE_INLINE float reduce_add(Floats x) { return _mm512_reduce_add_ps(x); }
     static HEADWISE_INLINE float reduce_max(Floats x) { return _mm512_reduce_max_ps(x); }
@@ -74,7 +80,7 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
 
   private:
     static HEADWISE_INLINE __mmask16 tail_mask(std::int64_t count) {
-        return static_cast<__mmask16>(_bzhi_u32(0xFFFF, static_cast<unsigned>(count)));
+        return static_cast<__mmask16>((1u << static_cast<unsigned>(count)) - 1);
     }
     static HEADWISE_INLINE __m128 fold(__m512 x) {
         const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));

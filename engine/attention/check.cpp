@@ -1,0 +1,82 @@
+#include "engine/attention/check.hpp"
+
+#include <cmath>
+#include <string>
+
+#include "engine/tensor/view_check.hpp"
+#include "headwise/error.hpp"
+
+namespace headwise {
+namespace {
+
+constexpr std::int64_t kMaxDim = 512;
+constexpr std::int64_t kMaxLength = std::int64_t{1} << 40;  // far beyond memory, and sizes in 64 bits stay far from overflow
+
+void check_between(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
+    if (value < low || value > high)
+        throw Error("shape." + std::string(name) + " is " + std::to_string(value) + ": expected " + std::to_string(low) + " to " +
+                    std::to_string(high));
+}
+
+}  // namespace
+
+AttentionShape checked_shape(AttentionShape shape, const AttentionOptions& options) {
+    if (shape.value_dim == 0) shape.value_dim = shape.head_dim;
+    constexpr std::int64_t kMaxHeads = std::int64_t{1} << 24;
+    check_between("batch", shape.batch, 0, kMaxLength);
+    check_between("num_heads", shape.num_heads, 1, kMaxHeads);
+    check_between("num_kv_heads", shape.num_kv_heads, 1, kMaxHeads);
+    check_between("query_length", shape.query_length, 0, kMaxLength);
+    check_between("key_length", shape.key_length, 0, kMaxLength);
+    check_between("head_dim", shape.head_dim, 1, kMaxDim);
+    check_between("value_dim", shape.value_dim, 1, kMaxDim);
+    if (shape.num_heads % shape.num_kv_heads != 0)
+        throw Error("shape.num_heads is " + std::to_string(shape.num_heads) + ", shape.num_kv_heads is " +
+                    std::to_string(shape.num_kv_heads) + ": the former must be a multiple of the latter");
+    std::int64_t rows = 0;
+    if (__builtin_mul_overflow(shape.batch, shape.num_heads, &rows) || __builtin_mul_overflow(rows, shape.query_length, &rows) ||
+        __builtin_mul_overflow(rows, kMaxDim * 64, &rows))
+        throw Error("shape.batch is " + std::to_string(shape.batch) + ", shape.num_heads is " + std::to_string(shape.num_heads) +
+                    ", shape.query_length is " + std::to_string(shape.query_length) + ": their product exceeds 64 bits");
+    if (options.scale && !std::isfinite(*options.scale))
+        throw Error("options.scale is " + std::to_string(*options.scale) + ": it must be finite");
+    if (options.max_threads < 0)
+        throw Error("options.max_threads is " + std::to_string(options.max_threads) + ": expected 0 (no limit) or more");
+    if (options.causal != Causal::none && options.causal != Causal::top_left && options.causal != Causal::bottom_right)
+        throw Error("options.causal is " + std::to_string(static_cast<int>(options.causal)) + ": not a value of Causal");
+    return shape;
+}
+
+void check_views(const AttentionShape& shape, const TensorView<const float, 4>& query, const TensorView<const float, 4>& key,
+                 const TensorView<const float, 4>& value, const TensorView<float, 4>& out) {
+    check_extent("query", query, 0, shape.batch, "the batch of the plan");
+    check_extent("query", query, 1, shape.num_heads, "the number of query heads of the plan");
+    check_extent("query", query, 2, shape.query_length, "the query length of the plan");
+    check_extent("query", query, 3, shape.head_dim, "the head dimension of the plan");
+    check_extent("key", key, 0, shape.batch, "the batch of the plan");
+    check_extent("key", key, 1, shape.num_kv_heads, "the number of key/value heads of the plan");
+    check_extent("key", key, 3, shape.head_dim, "the head dimension of the plan");
+    check_extent("value", value, 0, shape.batch, "the batch of the plan");
+    check_extent("value", value, 1, shape.num_kv_heads, "the number of key/value heads of the plan");
+    if (value.extent[2] != key.extent[2])
+        throw Error("key.extent[2] is " + std::to_string(key.extent[2]) + ", value.extent[2] is " +
+                    std::to_string(value.extent[2]) + ": the number of keys must match");
+    check_extent("value", value, 3, shape.value_dim, "the value dimension of the plan");
+    check_extent("out", out, 0, shape.batch, "the batch of the plan");
+    check_extent("out", out, 1, shape.num_heads, "the number of query heads of the plan");
+    check_extent("out", out, 2, shape.query_length, "the query length of the plan");
+    check_extent("out", out, 3, shape.value_dim, "the value dimension of the plan");
+
+    check_unit_stride("query", query);
+    check_unit_stride("key", key);
+    check_unit_stride("value", value);
+    check_unit_stride("out", out);
+    const ElementRange query_range = checked_range("query", query), key_range = checked_range("key", key);
+    const ElementRange value_range = checked_range("value", value), out_range = checked_range("out", out);
+    if (!out_range.empty) check_no_self_overlap("out", out);
+    check_no_overlap("out", out, out_range, "query", query, query_range);
+    check_no_overlap("out", out, out_range, "key", key, key_range);
+    check_no_overlap("out", out, out_range, "value", value, value_range);
+}
+
+}  // namespace headwise

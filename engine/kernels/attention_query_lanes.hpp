@@ -1,0 +1,384 @@
+#pragma once
+
+#include <cstdint>
+
+#include "engine/kernels/attention_kernels.hpp"
+#include "engine/simd/exp.hpp"
+
+// Attention with queries in lanes, for blocks of many rows. One vector holds one element of kLanes rows, so the softmax is vertical
+// (maximum, exp2 and sum need no horizontal step), and K and V are only ever broadcast, element by element, from where they lie:
+// neither is packed, any stride and any head dimension will do. Layouts, with R = rows padded to vectors:
+//   queries      [head_dim][R]     packed once for each block
+//   scores       [key_block][R]
+//   accumulators [value_dim][R]    transposed back once, when the block is finished
+namespace headwise {
+namespace {
+
+// Keys that one score tile handles, for tiles of 1, 2, ... vectors: 24 accumulators of 32 registers, or 12 of 16.
+template <class S>
+constexpr int score_rows(int vectors) {
+    constexpr int kAccumulators = S::kRegisters == 32 ? 24 : 12;
+    const int rows = kAccumulators / vectors;
+    return rows > 12 ? 12 : rows;
+}
+
+// Value columns that one value tile handles. Divisors of the usual head dimensions, so that there is no remainder.
+template <class S>
+constexpr int value_columns(int vectors) {
+    constexpr int kAccumulators = S::kRegisters == 32 ? 16 : 8;
+    const int columns = kAccumulators / vectors;
+    return columns > 8 ? 8 : columns >= 4 ? 4 : columns;
+}
+
+template <class S>
+struct QueryLanes {
+    using F = typename S::Floats;
+    static constexpr int W = S::kLanes;
+    static constexpr int kTileVectors = S::kRegisters == 32 ? 4 : 2;
+    static constexpr int kBlockVectors = 64 / W < 4 ? 4 : (64 / W > 16 ? 16 : 64 / W);
+    static constexpr int kMaxRows = kBlockVectors * W;
+    static constexpr int kKeyBlock = 96;
+    // Weights may exceed 1 by this power of two before the accumulators are rescaled: sums stay far from overflow and rescaling is
+    // rare.
+    static constexpr float kRescaleThreshold = 8.0f;
+    static constexpr float kLowest = -0x1.fffffep+127f;
+
+    /// Keys [begin, end) of the block that is being worked on, seen by the row vectors [first, vectors); those before `full` see
+    /// only part of them.
+    struct Span {
+        int begin, end;
+        int first, full;
+    };
+
+    /// What a call to attend() keeps at hand.
+    struct Context {
+        const AttentionBlock& block;
+        std::int64_t stride;  // rows padded: the distance of the packed arrays' rows
+        int vectors;
+        alignas(64) float block_max[kMaxRows];
+        alignas(64) float limit[kMaxRows];  // key_limit relative to the key block, where one lies within
+    };
+
+    static std::int64_t padded_rows(const AttentionBlock& block) { return (block.rows + W - 1) / W * W; }
+
+    // ---- scores
+    // ---------------------------------------------------------------------------------------------------------------------------
+
+    /// scores[row][lane] = sum over d of keys[row][d] * queries[d][lane], and the running maximum over the rows.
+    template <int Rows, int Vectors, bool Masked>
+    static HEADWISE_INLINE void score_tile(const float* keys, std::int64_t key_stride, const float* queries, std::int64_t stride,
+                                           std::int64_t head_dim, float* scores, float* block_max, const float* limit, int key) {
+        F sum[Rows][Vectors];
+        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::zero();
+        HEADWISE_NO_UNROLL for (std::int64_t d = 0; d < head_dim; ++d) {
+            F q[Vectors];
+            HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) q[v] = S::load(queries + d * stride + v * W);
+            HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
+                const F k = S::broadcast(keys[r * key_stride + d]);
+                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::fma(k, q[v], sum[r][v]);
+            }
+        }
+        HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
+            F largest = S::load(block_max + v * W);
+            HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
+                F s = sum[r][v];
+                if constexpr (Masked)
+                    s = S::select(S::less(S::broadcast(static_cast<float>(key + r)), S::load(limit + v * W)), s,
+                                  S::broadcast(-__builtin_inff()));
+                S::store(scores + r * stride + v * W, s);
+                largest = S::max(s, largest);
+            }
+            S::store(block_max + v * W, largest);
+        }
+    }
+
+    /// The score tiles of the row vectors [first, first + Vectors) and the keys of a span.
+    template <int Vectors, bool Masked>
+    static HEADWISE_INLINE void score_columns(Context& c, const float* keys, std::int64_t key_stride, const Span& span, int first) {
+        constexpr int kRows = score_rows<S>(Vectors);
+        const float* queries = c.block.queries + first * W;
+        float* scores = c.block.scores + first * W;
+        int key = span.begin;
+        for (; key + kRows <= span.end; key += kRows)
+            score_tile<kRows, Vectors, Masked>(keys + key * key_stride, key_stride, queries, c.stride, c.block.head_dim,
+                                               scores + key * c.stride, c.block_max + first * W, c.limit + first * W, key);
+        if constexpr (kRows > 2)
+            for (; key + 2 <= span.end; key += 2)
+                score_tile<2, Vectors, Masked>(keys + key * key_stride, key_stride, queries, c.stride, c.block.head_dim,
+                                               scores + key * c.stride, c.block_max + first * W, c.limit + first * W, key);
+        for (; key < span.end; ++key)
+            score_tile<1, Vectors, Masked>(keys + key * key_stride, key_stride, queries, c.stride, c.block.head_dim,
+                                           scores + key * c.stride, c.block_max + first * W, c.limit + first * W, key);
+    }
+
+    static void score_span(Context& c, const float* keys, std::int64_t key_stride, const Span& span) {
+        const bool masked = span.first < span.full;
+        for_vector_groups(span.first, c.vectors, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
+            if (masked)
+                score_columns<vectors.value, true>(c, keys, key_stride, span, first);
+            else
+                score_columns<vectors.value, false>(c, keys, key_stride, span, first);
+        });
+    }
+
+    // ---- softmax
+    // --------------------------------------------------------------------------------------------------------------------------
+
+    /// Turns the scores of one row vector and the first `keys` keys into weights; keeps row_max, row_sum and the accumulators
+    /// consistent. Whether a lane's reference rises depends on that lane alone, so that a row's bits do not depend on the rows
+    /// beside it.
+    static HEADWISE_INLINE void weights(Context& c, int vector, int keys) {
+        const std::int64_t at = vector * W;
+        const F old_max = S::load(c.block.row_max + at), block_max = S::load(c.block_max + at);
+        const auto rises = S::less(old_max + S::broadcast(kRescaleThreshold), block_max);
+        F max = old_max, sum = S::load(c.block.row_sum + at);
+        if (S::any(rises)) {
+            max = S::select(rises, block_max, old_max);
+            const F factor = exp2<S>(old_max - max);  // exactly 1 in lanes that do not rise
+            S::store(c.block.row_max + at, max);
+            sum = sum * factor;
+            float* accumulator = c.block.accumulators + at;
+            for (std::int64_t d = 0; d < c.block.value_dim; ++d, accumulator += c.stride)
+                S::store(accumulator, S::load(accumulator) * factor);
+        }
+        float* score = c.block.scores + at;
+        int key = 0;
+        for (; key + 4 <= keys; key += 4, score += 4 * c.stride) {
+            F w[4];
+            HEADWISE_UNROLL for (int i = 0; i < 4; ++i) w[i] = exp2<S>(S::load(score + i * c.stride) - max);
+            HEADWISE_UNROLL for (int i = 0; i < 4; ++i) S::store(score + i * c.stride, w[i]);
+            HEADWISE_UNROLL for (int i = 0; i < 4; ++i) sum = sum + w[i];
+        }
+        for (; key < keys; ++key, score += c.stride) {
+            const F w = exp2<S>(S::load(score) - max);
+            S::store(score, w);
+            sum = sum + w;
+        }
+        S::store(c.block.row_sum + at, sum);
+    }
+
+    // ---- values
+    // ---------------------------------------------------------------------------------------------------------------------------
+
+    /// accumulators[column][lane] += sum over keys of values[key][column] * weights[key][lane]. A masked weight is skipped rather
+    /// than multiplied: what the value holds there (NaN, Inf) must not leak.
+    template <int Columns, int Vectors, bool Masked>
+    static HEADWISE_INLINE void value_tile(const float* values, std::int64_t value_stride, const float* weights,
+                                           std::int64_t stride, float* accumulators, const float* limit, int begin, int end) {
+        F sum[Columns][Vectors];
+        HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
+            S::load(accumulators + d * stride + v * W);
+        const float* value = values + begin * value_stride;
+        const float* weight = weights + begin * stride;
+        HEADWISE_NO_UNROLL for (int key = begin; key < end; ++key, value += value_stride, weight += stride) {
+            F w[Vectors];
+            HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) w[v] = S::load(weight + v * W);
+            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) {
+                const F x = S::broadcast(value[d]);
+                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
+                    if constexpr (Masked)
+                        sum[d][v] = S::masked_fma(S::less(S::broadcast(static_cast<float>(key)), S::load(limit + v * W)), x, w[v],
+                                                  sum[d][v]);
+                    else
+                        sum[d][v] = S::fma(x, w[v], sum[d][v]);
+                }
+            }
+        }
+        HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v)
+            S::store(accumulators + d * stride + v * W, sum[d][v]);
+    }
+
+    template <int Vectors, bool Masked>
+    static HEADWISE_INLINE void value_columns_of(Context& c, const float* values, std::int64_t value_stride, const Span& span,
+                                                 int first) {
+        constexpr int kColumns = value_columns<S>(Vectors);
+        const float* weights = c.block.scores + first * W;
+        float* accumulators = c.block.accumulators + first * W;
+        std::int64_t d = 0;
+        for (; d + kColumns <= c.block.value_dim; d += kColumns)
+            value_tile<kColumns, Vectors, Masked>(values + d, value_stride, weights, c.stride, accumulators + d * c.stride,
+                                                  c.limit + first * W, span.begin, span.end);
+        for (; d < c.block.value_dim; ++d)
+            value_tile<1, Vectors, Masked>(values + d, value_stride, weights, c.stride, accumulators + d * c.stride,
+                                           c.limit + first * W, span.begin, span.end);
+    }
+
+    static void value_span(Context& c, const float* values, std::int64_t value_stride, const Span& span) {
+        for_vector_groups(span.first, span.full, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
+            value_columns_of<vectors.value, true>(c, values, value_stride, span, first);
+        });
+        for_vector_groups(span.full, c.vectors, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
+            value_columns_of<vectors.value, false>(c, values, value_stride, span, first);
+        });
+    }
+
+    // ---- key blocks
+    // -----------------------------------------------------------------------------------------------------------------------
+
+    template <int N>
+    struct Count {
+        static constexpr int value = N;
+    };
+
+    /// Covers the row vectors [begin, end) by groups of at most kTileVectors: function(Count<size>, first).
+    template <class Function>
+    static HEADWISE_INLINE void for_vector_groups(int begin, int end, Function function) {
+        for (; begin + kTileVectors <= end; begin += kTileVectors) function(Count<kTileVectors>{}, begin);
+        if constexpr (kTileVectors == 4) {
+            if (end - begin == 3) function(Count<3>{}, begin);
+            if (end - begin == 2) function(Count<2>{}, begin);
+        }
+        if (end - begin == 1) function(Count<1>{}, begin);
+    }
+
+    /// The keys [begin, end) from `origin` on, none of them beyond the last row's limit, cut where fewer vectors see them: first
+    /// all that everybody sees, then steps of one vector of keys, each with the vectors that see any of it. function(span).
+    template <class Function>
+    static HEADWISE_INLINE void for_spans(const Context& c, std::int64_t origin, int keys, Function function) {
+        const std::int64_t* limit = c.block.key_limit;
+        if (!limit) {
+            function(Span{0, keys, 0, 0});
+            return;
+        }
+        const auto clamped = [](std::int64_t x, int high) { return static_cast<int>(x < 0 ? 0 : (x > high ? high : x)); };
+        const int everybody = clamped(limit[0] - origin, keys);
+        if (everybody > 0) function(Span{0, everybody, 0, 0});
+        int first = 0, full = 0;
+        for (int begin = everybody; begin < keys;) {
+            const int end = begin + kStep < keys ? begin + kStep : keys;
+            const auto last_row = [&](int vector) {
+                return (vector + 1) * W < c.block.rows ? (vector + 1) * W - 1 : c.block.rows - 1;
+            };
+            while (first < c.vectors && limit[last_row(first)] <= origin + begin) ++first;
+            if (full < first) full = first;
+            while (full < c.vectors && limit[full * W] < origin + end) ++full;
+            function(Span{begin, end, first, full});
+            begin = end;
+        }
+    }
+    static constexpr int kStep = W < 8 ? 8 : W;  // keys of a step along the diagonal
+
+    static void attend_key_block(Context& c, const KeyValueRows& kv, std::int64_t origin, int keys) {
+        const AttentionBlock& block = c.block;
+        for (int v = 0; v < c.vectors; ++v) S::store(c.block_max + v * W, S::broadcast(-__builtin_inff()));
+        if (block.key_limit)
+            for (std::int64_t row = 0; row < c.stride; ++row) {
+                const std::int64_t limit = block.key_limit[row < block.rows ? row : block.rows - 1] - origin;
+                c.limit[row] = static_cast<float>(limit < 0 ? 0 : (limit > keys ? keys : limit));
+            }
+        const float* key_rows = kv.keys + origin * kv.key_stride;
+        const float* value_rows = kv.values + origin * kv.value_stride;
+        int seen[kBlockVectors] = {};  // keys of this block that each vector sees
+        for_spans(c, origin, keys, [&](const Span& span) HEADWISE_LAMBDA_INLINE {
+            score_span(c, key_rows, kv.key_stride, span);
+            for (int v = span.first; v < c.vectors; ++v) seen[v] = span.end;
+        });
+        for (int v = 0; v < c.vectors; ++v)
+            if (seen[v] > 0) weights(c, v, seen[v]);
+        for_spans(c, origin, keys,
+                  [&](const Span& span) HEADWISE_LAMBDA_INLINE { value_span(c, value_rows, kv.value_stride, span); });
+    }
+
+    // ---- the kernel's functions
+    // -----------------------------------------------------------------------------------------------------------
+
+    static void attend(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end) {
+        Context c{.block = block,
+                  .stride = padded_rows(block),
+                  .vectors = static_cast<int>(padded_rows(block) / W),
+                  .block_max = {},
+                  .limit = {}};
+        if (block.key_limit && block.key_limit[block.rows - 1] < key_end) key_end = block.key_limit[block.rows - 1];
+        for (std::int64_t origin = key_begin; origin < key_end; origin += kKeyBlock)
+            attend_key_block(c, kv, origin, static_cast<int>(key_end - origin < kKeyBlock ? key_end - origin : kKeyBlock));
+    }
+
+    /// queries[d][row] = rows[row][d] * scale; rows beyond the last are 0.
+    static void pack_queries(const AttentionBlock& block, const float* const* rows, float scale) {
+        const std::int64_t stride = padded_rows(block);
+        const F factor = S::broadcast(scale);
+        for (std::int64_t row = 0; row < stride; row += W)
+            for (std::int64_t d = 0; d < block.head_dim; d += W) {
+                const std::int64_t dims = block.head_dim - d < W ? block.head_dim - d : W;
+                F tile[W];
+                if (dims == W && row + W <= block.rows) {
+                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] = S::load(rows[row + i] + d) * factor;
+                } else {
+                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] =
+                        row + i < block.rows ? S::load_tail(rows[row + i] + d, dims) * factor : S::zero();
+                }
+                S::transpose(tile);
+                float* to = block.queries + d * stride + row;
+                if (dims == W) {
+                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) S::store(to + i * stride, tile[i]);
+                } else {
+                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) if (i < dims) S::store(to + i * stride, tile[i]);
+                }
+            }
+    }
+
+    static void clear(const AttentionBlock& block) {
+        const std::int64_t stride = padded_rows(block);
+        for (std::int64_t i = 0; i < stride; i += W) {
+            S::store(block.row_max + i, S::broadcast(kLowest));
+            S::store(block.row_sum + i, S::zero());
+        }
+        for (std::int64_t i = 0; i < stride * block.value_dim; i += W) S::store(block.accumulators + i, S::zero());
+    }
+
+    static void merge(const AttentionBlock& into, const AttentionBlock& from) {
+        const std::int64_t stride = padded_rows(into);
+        for (std::int64_t i = 0; i < stride; i += W) {
+            const F max_a = S::load(into.row_max + i), max_b = S::load(from.row_max + i);
+            const F max = S::max(max_a, max_b);
+            const F a = exp2<S>(max_a - max), b = exp2<S>(max_b - max);
+            S::store(into.row_max + i, max);
+            S::store(into.row_sum + i, S::fma(S::load(from.row_sum + i), b, S::load(into.row_sum + i) * a));
+            for (std::int64_t at = i; at < stride * into.value_dim; at += stride)
+                S::store(into.accumulators + at, S::fma(S::load(from.accumulators + at), b, S::load(into.accumulators + at) * a));
+        }
+    }
+
+    /// rows[row][d] = accumulators[d][row] / row_sum[row].
+    static void finish(const AttentionBlock& block, float* const* rows, std::int64_t key_end) {
+        const std::int64_t stride = padded_rows(block);
+        for (std::int64_t row = 0; row < block.rows; row += W) {
+            const F inverse = S::broadcast(1.0f) / S::load(block.row_sum + row);
+            const std::int64_t count = block.rows - row < W ? block.rows - row : W;
+            std::int64_t empty = 0;  // rows that see no key come first
+            const auto sees_none = [&](std::int64_t r) { return key_end <= 0 || (block.key_limit && block.key_limit[r] <= 0); };
+            while (empty < count && sees_none(row + empty)) ++empty;
+            for (std::int64_t d = 0; d < block.value_dim; d += W) {
+                const std::int64_t dims = block.value_dim - d < W ? block.value_dim - d : W;
+                F tile[W];
+                HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] =
+                    i < dims ? S::load(block.accumulators + (d + i) * stride + row) * inverse : S::zero();
+                S::transpose(tile);
+                if (dims == W && count == W && empty == 0) {
+                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) S::store(rows[row + i] + d, tile[i]);
+                } else {
+                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) if (i < count)
+                        S::store_tail(rows[row + i] + d, i < empty ? S::zero() : tile[i], dims);
+                }
+            }
+        }
+    }
+};
+
+template <class S>
+constexpr AttentionKernel query_lanes_kernel() {
+    using Kernel = QueryLanes<S>;
+    return {.name = "query-lanes",
+            .max_rows = Kernel::kMaxRows,
+            .row_unit = Kernel::W,
+            .dim_unit = 1,
+            .key_block = Kernel::kKeyBlock,
+            .pack_queries = Kernel::pack_queries,
+            .clear = Kernel::clear,
+            .attend = Kernel::attend,
+            .merge = Kernel::merge,
+            .finish = Kernel::finish};
+}
+
+}  // namespace
+}  // namespace headwise
