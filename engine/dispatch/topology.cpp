@@ -143,8 +143,8 @@ std::vector<int> parse_processor_list(const std::string& text) {
         }
         if (error != std::errc{} || first < 0 || last < first || last > kMaximum) return {};
         for (int cpu = first; cpu <= last; ++cpu) processors.push_back(cpu);
-        if (rest != end && *rest++ != ',') return {};
-        position = rest;
+        if (rest != end && *rest != ',') return {};
+        position = rest == end ? end : rest + 1;
     }
     return processors;
 }
