@@ -29,22 +29,22 @@ struct AttentionShape {
 
 struct AttentionOptions {
     Causal causal = Causal::none;
-    std::optional<float> scale;  ///< of the logits; 1/sqrt(head_dim) unless given. Must be finite.
-    int max_threads = 0;         ///< at most this many tasks at once; 0: as many as the calling thread's task arena has
+    std::optional<float> scale{};  ///< of the logits; 1/sqrt(head_dim) unless given. Must be finite.
+    int max_threads = 0;           ///< at most this many tasks at once; 0: as many as the calling thread's task arena has
 };
 
 /// What a plan will do and what it costs.
 struct AttentionExplanation {
     Isa isa = Isa::scalar;
-    std::string kernel;              ///< "query-lanes" (prefill) or "key-rows" (decode)
-    std::int64_t query_block = 0;    ///< (query, head in group) pairs that share one pass over the keys
-    std::int64_t key_block = 0;      ///< keys whose scores are held at once
-    std::int64_t key_chunks = 0;     ///< parts of the key range that are reduced on their own and merged in index order
-    bool keys_split = false;         ///< whether those parts are tasks of their own
-    std::int64_t tasks = 0;          ///< pieces of work that workers draw, costliest first
-    int workers = 1;                 ///< oneTBB tasks that draw them; 1: the calling thread alone
-    double flops = 0;                ///< 2 * (head_dim + value_dim) per allowed query-key pair
-    double bytes = 0;                ///< of query, key, value and out, each once
+    std::string kernel;            ///< "query-lanes" (prefill) or "key-rows" (decode)
+    std::int64_t query_block = 0;  ///< (query, head in group) pairs that share one pass over the keys
+    std::int64_t key_block = 0;    ///< keys whose scores are held at once
+    std::int64_t key_chunks = 0;   ///< parts of the key range that are reduced on their own and merged in index order
+    bool keys_split = false;       ///< whether those parts are tasks of their own
+    std::int64_t tasks = 0;        ///< pieces of work that workers draw, costliest first
+    int workers = 1;               ///< oneTBB tasks that draw them; 1: the calling thread alone
+    double flops = 0;              ///< 2 * (head_dim + value_dim) per allowed query-key pair
+    double bytes = 0;              ///< of query, key, value and out, each once
     std::size_t workspace_bytes = 0;
 
     std::string text() const;  ///< all of it, for people
@@ -52,15 +52,15 @@ struct AttentionExplanation {
 
 /// Fused scale-softmax attention, planned once and run many times.
 ///
-/// out[b,h,i,:] = sum_j softmax_j(scale * <query[b,h,i,:], key[b,h/g,j,:]>) value[b,h/g,j,:] over the allowed keys j, g = num_heads /
-/// num_kv_heads. All accumulation in f32. A query with no allowed key gives 0. NaN and Inf at allowed positions come out as the
+/// out[b,h,i,:] = sum_j softmax_j(scale * <query[b,h,i,:], key[b,h/g,j,:]>) value[b,h/g,j,:] over the allowed keys j, g = num_heads
+/// / num_kv_heads. All accumulation in f32. A query with no allowed key gives 0. NaN and Inf at allowed positions come out as the
 /// formula gives them; at other positions they have no effect.
 ///
 /// The same inputs give the same bits on the same ISA, for any thread count and any batch.
 class AttentionPlan {
   public:
-    /// Checks everything about shape and options; throws Error. Uses active_isa() and, for the number of workers, the calling thread's
-    /// task arena.
+    /// Checks everything about shape and options; throws Error. Uses active_isa() and, for the number of workers, the calling
+    /// thread's task arena.
     explicit AttentionPlan(const AttentionShape& shape, const AttentionOptions& options = {});
 
     /// Bytes that run() needs, for any key length. Below 1 MiB a worker.
@@ -73,8 +73,8 @@ class AttentionPlan {
     /// `workspace` holds at least workspace_bytes(), any alignment, for this run alone; its content does not matter.
     /// Allocates nothing. Thread-safe: one plan may run on many threads at once, each with its own workspace.
     /// Throws Error before anything is written.
-    void run(const TensorView<const float, 4>& query, const TensorView<const float, 4>& key, const TensorView<const float, 4>& value,
-             const TensorView<float, 4>& out, std::span<std::byte> workspace) const;
+    void run(const TensorView<const float, 4>& query, const TensorView<const float, 4>& key,
+             const TensorView<const float, 4>& value, const TensorView<float, 4>& out, std::span<std::byte> workspace) const;
 
     /// What run() does, for the planned key length or another one.
     AttentionExplanation explain() const { return explain(shape_.key_length); }
@@ -93,7 +93,7 @@ class AttentionPlan {
 };
 
 /// A plan and a run in one call, with a workspace from the library's pool. Views as in AttentionPlan::run().
-void attention(const TensorView<const float, 4>& query, const TensorView<const float, 4>& key, const TensorView<const float, 4>& value,
-               const TensorView<float, 4>& out, const AttentionOptions& options = {});
+void attention(const TensorView<const float, 4>& query, const TensorView<const float, 4>& key,
+               const TensorView<const float, 4>& value, const TensorView<float, 4>& out, const AttentionOptions& options = {});
 
 }  // namespace headwise

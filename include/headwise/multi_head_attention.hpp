@@ -14,12 +14,12 @@ namespace headwise {
 /// The weights of the layer as PyTorch's nn.Linear stores them: weight [out_features, in_features], y = x weight^T + bias.
 /// Any view may have data == nullptr where said so. Read by the constructor of MultiHeadAttention alone, which packs them.
 struct MultiHeadAttentionWeights {
-    TensorView<const float, 2> query;   ///< [num_heads * head_dim, model_dim]
-    TensorView<const float, 2> key;     ///< [num_kv_heads * head_dim, context_dim]
-    TensorView<const float, 2> value;   ///< [num_kv_heads * value_dim, context_dim]
-    TensorView<const float, 2> qkv;     ///< instead of the three: their rows one below the other (self-attention only)
-    TensorView<const float, 2> output;  ///< [out_dim, num_heads * value_dim]
-    const float* query_bias = nullptr;  ///< [num_heads * head_dim], or none
+    TensorView<const float, 2> query{};   ///< [num_heads * head_dim, model_dim]
+    TensorView<const float, 2> key{};     ///< [num_kv_heads * head_dim, context_dim]
+    TensorView<const float, 2> value{};   ///< [num_kv_heads * value_dim, context_dim]
+    TensorView<const float, 2> qkv{};     ///< instead of the three: their rows one below the other (self-attention only)
+    TensorView<const float, 2> output{};  ///< [out_dim, num_heads * value_dim]
+    const float* query_bias = nullptr;    ///< [num_heads * head_dim], or none
     const float* key_bias = nullptr;
     const float* value_bias = nullptr;
     const float* qkv_bias = nullptr;  ///< with qkv
@@ -33,21 +33,25 @@ struct MultiHeadAttentionShape {
     std::int64_t value_dim = 0;  ///< 0 means head_dim
 };
 
-/// The multi-head attention layer: projections of query, key and value, attention of all heads in parallel, concatenation and output
-/// projection. Immutable after construction: any number of threads may call forward() at once.
+/// The multi-head attention layer: projections of query, key and value, attention of all heads in parallel, concatenation and
+/// output projection. Immutable after construction: any number of threads may call forward() at once.
 class MultiHeadAttention {
   public:
     /// Packs the weights for active_isa(). Throws Error.
-    MultiHeadAttention(const MultiHeadAttentionShape& shape, const MultiHeadAttentionWeights& weights, const AttentionOptions& options = {});
+    MultiHeadAttention(const MultiHeadAttentionShape& shape, const MultiHeadAttentionWeights& weights,
+                       const AttentionOptions& options = {});
 
     /// Self-attention: x [batch, length, model_dim] -> out [batch, length, out_dim]; last stride 1, out overlaps nothing.
     void forward(const TensorView<const float, 3>& x, const TensorView<float, 3>& out) const;
 
-    /// Cross-attention: queries from x [batch, length, model_dim], keys and values from context [batch, context_length, context_dim].
-    void forward(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context, const TensorView<float, 3>& out) const;
+    /// Cross-attention: queries from x [batch, length, model_dim], keys and values from context [batch, context_length,
+    /// context_dim].
+    void forward(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context,
+                 const TensorView<float, 3>& out) const;
 
   private:
-    void check(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context, const TensorView<float, 3>& out) const;
+    void check(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context,
+               const TensorView<float, 3>& out) const;
 
     MultiHeadAttentionShape shape_;
     AttentionOptions options_;

@@ -6,8 +6,9 @@
 #include "headwise/matmul.hpp"
 #include "headwise/tensor.hpp"
 
-/// The textbook loops, one thread, kept scalar, in f32 and in f64: the yardstick of every test and every tool. Same views, same meaning and
-/// same errors as the engine's functions of the same names. T is float or double: the type of storage and of every operation.
+/// The textbook loops, one thread, kept scalar, in f32 and in f64: the yardstick of every test and every tool. Same views, same
+/// meaning and same errors as the engine's functions of the same names. T is float or double: the type of storage and of every
+/// operation.
 namespace headwise::reference {
 
 /// c = alpha * a * b + beta * c. a [m, k], b [k, n], c [m, n], any strides.
@@ -31,7 +32,7 @@ void attention(const TensorView<const T, 4>& query, const TensorView<const T, 4>
 /// The multi-head layer; weights [out_features, in_features], biases may be null. x [B, S, E], context [B, C, Ec], out [B, S, Eo].
 template <class T>
 struct MultiHeadWeights {
-    TensorView<const T, 2> query, key, value, output;
+    TensorView<const T, 2> query{}, key{}, value{}, output{};
     const T* query_bias = nullptr;
     const T* key_bias = nullptr;
     const T* value_bias = nullptr;
