@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "headwise/tensor.hpp"
+
+namespace headwise::reference {
+
+/// The last dimension of a tensor at fixed leading indices: row(view, b, h, i)[d] is the element (b, h, i, d).
+template <class T>
+struct Row {
+    T* data;
+    std::int64_t stride;
+
+    T& operator[](std::int64_t i) const { return data[i * stride]; }
+};
+
+template <class T, std::size_t Rank, class... Index>
+    requires(sizeof...(Index) == Rank - 1)
+Row<T> row(const TensorView<T, Rank>& view, Index... index) {
+    T* data = view.data;
+    std::size_t axis = 0;
+    ((data += index * view.stride[axis++]), ...);
+    return {data, view.stride[Rank - 1]};
+}
+
+}  // namespace headwise::reference
