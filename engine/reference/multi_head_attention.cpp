@@ -13,7 +13,7 @@ void linear(const TensorView<const T, 3>& x, const TensorView<const T, 2>& weigh
     for (std::int64_t b = 0; b < x.extent[0]; ++b) {
         const TensorView<const T, 2> x_sequence(x.data + b * x.stride[0], {x.extent[1], x.extent[2]}, {x.stride[1], x.stride[2]});
         const TensorView<T, 2> y_sequence(y.data + b * y.stride[0], {y.extent[1], y.extent[2]}, {y.stride[1], y.stride[2]});
-        matmul(x_sequence, transposed(weight), y_sequence);
+        matmul<T>(x_sequence, transposed(weight), y_sequence);  // <T>: without it, float would find the engine's matmul
         if (bias)
             for (std::int64_t i = 0; i < y.extent[1]; ++i)
                 for (std::int64_t j = 0; j < y.extent[2]; ++j) row(y_sequence, i)[j] += bias[j];
