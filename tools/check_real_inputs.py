@@ -6,8 +6,8 @@
     python tools/check_real_inputs.py
 
 transformers reads the same weights and tokenizes the same text itself; an attention function registered with it records the
-q, k, v that each layer hands over and the output that it gets back. Its tokenizers, layers, RoPE and undoing of GGUF's row order are
-its own; both sides expand Q4_1 with the gguf package and compute with torch's kernels.
+q, k, v that each layer hands over and the output that it gets back. Its tokenizers, layers, RoPE and undoing of GGUF's row order
+are its own; both sides expand Q4_1 with the gguf package and compute with torch's kernels.
 """
 
 import importlib.util
