@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "case.hpp"
+#include "float_buffer.hpp"
+#include "headwise/tensor.hpp"
+#include "safetensors.hpp"
+
+namespace headwise::tools {
+
+/// Query, key, value and out of one attention call, with the memory they lie in.
+struct AttentionTensors {
+    AttentionCase sizes;
+    FloatBuffer query_data, key_data, value_data, out_data;
+
+    /// What the model itself computed, for some of the queries, laid out as out; none where the file has no "expected".
+    FloatBuffer expected_data;
+    std::vector<std::int32_t> expected_rows;  ///< the queries, ascending
+
+    TensorView<const float, 4> query() const;
+    TensorView<const float, 4> key() const;
+    TensorView<const float, 4> value() const;
+    TensorView<float, 4> out() const;
+    TensorView<const float, 4> expected() const;  ///< [batch, heads, expected_rows.size(), value_dim]
+
+    /// The shape of out as it lies in memory.
+    std::vector<std::int64_t> out_extents() const;
+};
+
+/// Reproducible random tensors of the given sizes.
+AttentionTensors random_attention_tensors(const AttentionCase& sizes);
+
+struct AttentionFileOptions {
+    Causal causal = Causal::none;
+    std::optional<float> scale{};
+    Layout layout = Layout::bhsd;
+};
+
+/// The tensors "q", "k" and "v" of a safetensors file. Throws UsageError, naming file and tensor.
+AttentionTensors read_attention_tensors(const std::string& path, const AttentionFileOptions& options);
+
+/// And, where there is one, the model's own output: "expected", of all queries or of those that "expected_rows" (I32) names.
+AttentionTensors read_attention_tensors_with_expected(const std::string& path, const AttentionFileOptions& options);
+
+}  // namespace headwise::tools

@@ -1,0 +1,216 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "attention_file_arguments.hpp"
+#include "commands.hpp"
+#include "comparison.hpp"
+#include "engine_options.hpp"
+#include "machine_probe.hpp"
+#include "memory_limit.hpp"
+#include "output_file.hpp"
+#include "plot.hpp"
+#include "progress_bar.hpp"
+#include "report.hpp"
+#include "usage_error.hpp"
+
+namespace headwise::tools {
+namespace {
+
+struct CompareArguments {
+    std::vector<std::string> cases, inputs;
+    AttentionFileArguments file;
+    std::string suite = "default", data, json, csv, plot;
+    std::vector<int> threads;
+};
+
+/// All that was asked for, checked before anything is measured.
+std::vector<SuiteEntry> entries(const CompareArguments& arguments) {
+    std::vector<SuiteEntry> result;
+    const AttentionFileOptions options = arguments.file.options();
+    for (const std::string& input : arguments.inputs) {
+        result.push_back(
+            {.name = std::filesystem::path(input).filename().string(), .sizes = {}, .file = input, .file_options = options});
+    }
+    for (const std::string& text : arguments.cases) {
+        const CaseSizes sizes = parse_case(text);
+        check_case_memory(sizes, 0.8 * available_memory());
+        result.push_back({.name = case_text(sizes), .sizes = sizes, .file = {}, .file_options = {}});
+    }
+    if (arguments.inputs.empty() && arguments.file.given()) {
+        throw UsageError("--causal, --scale and --layout belong to --input; a --case has keys of these names");
+    }
+    if (!result.empty()) return result;
+    if (arguments.suite == "default") return default_suite(arguments.data);
+    if (arguments.suite == "real") return real_suite(arguments.data);
+    throw UsageError(fmt::format("--suite is '{}': expected default or real", arguments.suite));
+}
+
+/// Times one entry after the other and prints its row.
+class Comparer {
+  public:
+    Comparer(std::vector<int> thread_counts, const std::vector<SuiteEntry>& suite)
+        : probe_(active_isa()), progress_(1 + static_cast<int>(suite.size() * (thread_counts.size() + 1))) {
+        for (const SuiteEntry& entry : suite) name_width_ = std::max(name_width_, entry.name.size());
+        comparison_.isa = active_isa();
+        comparison_.thread_counts = std::move(thread_counts);
+        progress_.show("peaks of this machine");
+        for (const int threads : comparison_.thread_counts) {
+            teams_.push_back(std::make_unique<ThreadTeam>(threads));
+            comparison_.multiply_add_gflops[threads] = probe_.best_multiply_add_gflops(*teams_.back());
+            comparison_.read_gigabytes[threads] = probe_.best_read_gigabytes(*teams_.back());
+        }
+        progress_.advance();
+        print(table_header(comparison_, name_width_));
+    }
+
+    void add(const SuiteEntry& entry) {
+        const auto [sizes, workload] = make(entry);
+        std::vector<CaseResult> row;
+        for (const auto& team : teams_) {
+            progress_.show(fmt::format("{}, {} thread{}", entry.name, team->threads(), team->threads() == 1 ? "" : "s"));
+            row.push_back(time(*workload, *team));
+            progress_.advance();
+        }
+        progress_.show(fmt::format("{}, naive", entry.name));
+        const Accuracy accuracy = workload->check();
+        progress_.advance();
+        for (CaseResult& result : row) {
+            result.name = entry.name;
+            result.sizes = sizes;
+            result.random_input = entry.file.empty();
+            result.accuracy = accuracy;
+        }
+        print(table_row(row, name_width_));
+        comparison_.results.insert(comparison_.results.end(), row.begin(), row.end());
+    }
+
+    const Comparison& finish() {
+        print(table_notes(comparison_));
+        return comparison_;
+    }
+
+  private:
+    static std::pair<CaseSizes, std::unique_ptr<Workload>> make(const SuiteEntry& entry) {
+        if (entry.file.empty()) return {entry.sizes, make_workload(entry.sizes)};
+        AttentionTensors tensors = read_attention_tensors_with_expected(entry.file, entry.file_options);
+        if (tensors.out_data.size() == 0 || tensors.sizes.shape.key_length == 0) {
+            throw UsageError(fmt::format("'{}': nothing to time: q or k is empty", entry.file));
+        }
+        const CaseSizes sizes = tensors.sizes;
+        return {sizes, attention_workload(std::move(tensors))};
+    }
+
+    /// Fewer than 4 FLOPs for each byte read: no machine of today can be kept busy from memory then (here: 6 to 10 and more).
+    static Bound bound_of(const Workload& workload) {
+        if (workload.flops() >= 4 * workload.read_bytes()) return Bound::multiply_add;
+        return workload.read_bytes() > 2 * static_cast<double>(cpu_info().caches.l3) ? Bound::memory : Bound::cache;
+    }
+
+    CaseResult time(Workload& workload, ThreadTeam& team) {
+        CaseResult result;
+        result.threads = team.threads();
+        result.flops = workload.flops();
+        result.read_bytes = workload.read_bytes();
+        result.bound = bound_of(workload);
+        const auto call = team.run([&] { return workload.prepare(); });
+        if (result.bound == Bound::memory) {
+            // As large a working set as the engine has, so that both profit alike from what stays in the last cache.
+            result.measurement =
+                measure(team, call, result.read_bytes / 1e9, [&] { return probe_.read_gigabytes(team, result.read_bytes, 0.03); });
+        } else {
+            result.measurement = measure(team, call, result.flops / 1e9, [&] { return probe_.multiply_add_gflops(team, 0.01); });
+        }
+        return result;
+    }
+
+    void print(const std::string& text) {
+        progress_.clear();
+        fmt::print("{}", text);
+        std::fflush(stdout);
+    }
+
+    std::size_t name_width_ = 24;
+    MachineProbe probe_;
+    ProgressBar progress_;
+    std::vector<std::unique_ptr<ThreadTeam>> teams_;
+    Comparison comparison_;
+};
+
+void write_file(const std::string& path, const std::string& text) {
+    OutputFile file(path);
+    file.write(text);
+    file.commit();
+}
+
+void compare(CompareArguments arguments) {
+    if (arguments.threads.empty()) {
+        arguments.threads = {1};
+        if (cpu_info().logical_cores > 1) arguments.threads.push_back(cpu_info().logical_cores);
+    }
+    check_threads(arguments.threads);
+    const std::vector<SuiteEntry> suite = entries(arguments);
+    // What can go wrong at the end should go wrong now.
+    for (const std::string& path : {arguments.json, arguments.csv}) {
+        if (!path.empty()) const OutputFile writable(path);
+    }
+    if (!arguments.plot.empty()) check_plot(arguments.plot);
+
+    Comparer comparer(arguments.threads, suite);
+    for (const SuiteEntry& entry : suite) comparer.add(entry);
+    const Comparison& comparison = comparer.finish();
+
+    const std::string json = comparison_json(comparison);
+    if (!arguments.json.empty()) write_file(arguments.json, json);
+    if (!arguments.csv.empty()) write_file(arguments.csv, comparison_csv(comparison));
+    if (!arguments.plot.empty()) draw_plot(json, arguments.plot);
+    for (const CaseResult& result : comparison.results) {
+        if (is_wrong(result.accuracy)) {
+            throw std::runtime_error(fmt::format("wrong result: {}: error {:.1e}", result.name, result.accuracy.engine_error));
+        }
+    }
+}
+
+}  // namespace
+
+void add_compare_command(CLI::App& program) {
+    CLI::App* command = program.add_subcommand("compare", "Time the engine against naive loops and against the machine's own peak");
+    const auto arguments = std::make_shared<CompareArguments>();
+    command
+        ->add_option("--case", arguments->cases,
+                     "a shape to time instead of the suite, repeatable: "
+                     "attention:b=1,hq=32,hkv=8,sq=2048,skv=2048,d=128,causal=bottom-right "
+                     "(also dv, scale, layout), matmul:m=512,n=768,k=768 (also batch), layer:b=1,s=512,model=768,heads=12 (also "
+                     "kv_heads, causal)")
+        ->type_name("CASE")
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->expected(1);
+    command
+        ->add_option("--input", arguments->inputs,
+                     "time the tensors q, k, v of a safetensors file instead of the suite, repeatable")
+        ->type_name("FILE")
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->expected(1);
+    arguments->file.add_to(*command);
+    command->add_option("--suite", arguments->suite, "default, or real: the real inputs alone")->type_name("NAME");
+    command->add_option("--data", arguments->data, "directory of the real inputs")->type_name("DIR");
+    command->add_option("--threads", arguments->threads, "numbers of threads, as in 1,2; default 1 and all cores")
+        ->type_name("N,...")
+        ->delimiter(',')
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->expected(1);
+    const auto isa = add_isa_option(*command);
+    command->add_option("--json", arguments->json, "write the figures as JSON")->type_name("FILE");
+    command->add_option("--csv", arguments->csv, "write the figures as CSV")->type_name("FILE");
+    command->add_option("--plot", arguments->plot, "draw the figures: .png or .svg (needs python3 and matplotlib)")
+        ->type_name("FILE");
+    command->callback([arguments, isa] {
+        choose_isa(*isa);
+        compare(*arguments);
+    });
+}
+
+}  // namespace headwise::tools

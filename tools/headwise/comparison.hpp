@@ -1,0 +1,64 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "case.hpp"
+#include "headwise/cpu.hpp"
+#include "measure.hpp"
+#include "workload.hpp"
+
+namespace headwise::tools {
+
+/// What keeps a case from being faster, and so what its speed is a share of.
+enum class Bound {
+    multiply_add,  ///< the cores' arithmetic
+    memory,        ///< reading the operands from memory
+    cache,         ///< reading the operands, which lie in a cache: the share shown is that of the arithmetic
+};
+
+/// One case at one number of threads.
+struct CaseResult {
+    std::string name;
+    CaseSizes sizes;
+    bool random_input = true;  ///< false: from a file, so that case_text(sizes) does not bring it back
+    int threads = 1;
+    double flops = 0, read_bytes = 0;
+    Bound bound = Bound::multiply_add;
+    Measurement measurement;
+    Accuracy accuracy;
+
+    double gflops() const { return flops / measurement.seconds.median / 1e9; }
+    double read_gigabytes() const { return read_bytes / measurement.seconds.median / 1e9; }
+    double speedup() const { return accuracy.naive_gflops > 0 ? gflops() / accuracy.naive_gflops : 0; }
+    bool checked() const { return accuracy.rows > 0; }
+};
+
+struct Comparison {
+    Isa isa = Isa::scalar;
+    std::vector<int> thread_counts;
+    std::map<int, double> multiply_add_gflops, read_gigabytes;  ///< by number of threads, before the first case
+    std::vector<CaseResult> results;                            ///< by case, then by number of threads
+};
+
+/// Whether the engine's result is so far from the f64 loops that no rounding explains it.
+bool is_wrong(const Accuracy& accuracy);
+
+/// What is compared: named, and made when its turn comes.
+struct SuiteEntry {
+    std::string name;
+    CaseSizes sizes;   ///< of random tensors
+    std::string file;  ///< or, if not empty, the file to read them from
+    AttentionFileOptions file_options;
+};
+
+/// The targets and, first, the real inputs, whose files are found by data_file().
+std::vector<SuiteEntry> default_suite(const std::string& data_directory);
+std::vector<SuiteEntry> real_suite(const std::string& data_directory);
+
+/// Where a file of data/ lies: in `directory` if not empty, else beside the installed program, the build tree or the sources.
+/// Throws UsageError.
+std::string data_file(const std::string& directory, const std::string& name);
+
+}  // namespace headwise::tools

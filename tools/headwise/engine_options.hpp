@@ -1,0 +1,23 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace headwise::tools {
+
+/// The most threads that may be asked for: far beyond any machine, and yet nothing that an operating system chokes on.
+constexpr int kMostThreads = 1024;
+
+/// --isa NAME, kept where the returned string lies; "" when not given.
+std::shared_ptr<std::string> add_isa_option(CLI::App& command);
+
+/// Makes `name` the ISA of all calls; does nothing for "". Throws UsageError naming the option.
+void choose_isa(const std::string& name);
+
+/// Checks numbers of threads: 1 .. kMostThreads, none twice. Throws UsageError naming the option.
+void check_threads(const std::vector<int>& counts);
+
+}  // namespace headwise::tools

@@ -1,0 +1,123 @@
+#include "machine_probe.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <vector>
+
+#include "engine/kernels/kernel_table.hpp"
+#include "memory_limit.hpp"
+
+namespace headwise::tools {
+namespace {
+
+constexpr std::int64_t kIterations = 20'000;  // of a multiply-add loop, between two looks at the clock: some 50 to 200 us
+constexpr std::int64_t kChunk = (std::int64_t{1} << 20) / 4;  // floats that a thread reads at once: 1 MiB
+constexpr double kLargestRead = 512 << 20;
+constexpr double kSmallestRead = 1 << 20;
+
+/// What a thread did, on a cache line of its own.
+struct alignas(64) ThreadShare {
+    double work = 0, seconds = 0;
+};
+
+/// The rates of the threads added up: they run at the same time, and each is timed on its own, so that one that ends a little later
+/// than the others takes nothing away.
+double sum_of_rates(const std::vector<ThreadShare>& shares) {
+    double rate = 0;
+    for (const ThreadShare& share : shares) rate += share.work / share.seconds;
+    return rate;
+}
+
+/// Repeats step(), which returns the work it did, for `seconds`.
+template <class Step>
+ThreadShare repeat(double seconds, Step step) {
+    ThreadShare share;
+    const double start = now();
+    do {
+        share.work += step();
+        share.seconds = now() - start;
+    } while (share.seconds < seconds);
+    return share;
+}
+
+}  // namespace
+
+MachineProbe::MachineProbe(Isa isa) : isa_(isa) {}
+
+double MachineProbe::multiply_add_rate(ThreadTeam& team, int variant, double seconds) const {
+    const auto run = kernel_table(isa_).peak.multiply_add[variant].run;
+    std::vector<ThreadShare> shares(static_cast<std::size_t>(team.threads()));
+    team.run_together([&](int thread) {
+        alignas(64) float state[20] = {-1.0f, 0.37f, 0.11f};
+        shares[static_cast<std::size_t>(thread)] = repeat(seconds, [&] { return run(kIterations, state); });
+    });
+    return sum_of_rates(shares) / 1e9;
+}
+
+double MachineProbe::read_rate(ThreadTeam& team, int variant, std::int64_t chunks, double seconds) {
+    const auto run = kernel_table(isa_).peak.read[variant].run;
+    std::vector<ThreadShare> shares(static_cast<std::size_t>(team.threads()));
+    team.run_together([&](int thread) {
+        alignas(64) float sums[16];
+        shares[static_cast<std::size_t>(thread)] = repeat(seconds, [&] {
+            run(buffer_.data() + next_chunk_.fetch_add(1) % chunks * kChunk, kChunk, sums);
+            return static_cast<double>(kChunk) * sizeof(float);
+        });
+    });
+    return sum_of_rates(shares) / 1e9;
+}
+
+double MachineProbe::multiply_add_gflops(ThreadTeam& team, double seconds) {
+    const auto [best, unknown] = best_multiply_add_.try_emplace(team.threads(), 0);
+    if (unknown) {
+        double highest = 0;
+        for (int round = 0; round < 3; ++round) {
+            for (int variant = 0; variant < std::ssize(kernel_table(isa_).peak.multiply_add); ++variant) {
+                const double rate = multiply_add_rate(team, variant, 0.003);
+                if (rate > highest) highest = rate, best->second = variant;
+            }
+        }
+    }
+    return multiply_add_rate(team, best->second, seconds);
+}
+
+double MachineProbe::read_gigabytes(ThreadTeam& team, double bytes, double seconds) {
+    const std::int64_t chunks = read_chunks(bytes);
+    const auto [best, unknown] = best_read_.try_emplace(team.threads(), 0);
+    if (unknown) {
+        const std::int64_t all = read_chunks(largest_read());
+        double highest = 0;
+        for (int round = 0; round < 2; ++round) {
+            for (int variant = 0; variant < std::ssize(kernel_table(isa_).peak.read); ++variant) {
+                const double rate = read_rate(team, variant, all, 0.02);
+                if (rate > highest) highest = rate, best->second = variant;
+            }
+        }
+    }
+    return read_rate(team, best->second, chunks, seconds);
+}
+
+std::int64_t MachineProbe::read_chunks(double bytes) {
+    if (buffer_.size() == 0) buffer_ = FloatBuffer(static_cast<std::int64_t>(largest_read() / sizeof(float)));
+    const double bounded = std::clamp(bytes, kSmallestRead, largest_read());
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(bounded) / static_cast<std::int64_t>(sizeof(float)) / kChunk);
+}
+
+double MachineProbe::largest_read() const {
+    if (buffer_.size() != 0) return static_cast<double>(buffer_.size()) * sizeof(float);
+    return std::clamp(available_memory() / 4, 16 * kSmallestRead, kLargestRead);
+}
+
+double MachineProbe::best_multiply_add_gflops(ThreadTeam& team) {
+    double best = 0;
+    for (int round = 0; round < 20; ++round) best = std::max(best, multiply_add_gflops(team, 0.005));
+    return best;
+}
+
+double MachineProbe::best_read_gigabytes(ThreadTeam& team) {
+    double best = 0;
+    for (int round = 0; round < 10; ++round) best = std::max(best, read_gigabytes(team, largest_read(), 0.03));
+    return best;
+}
+
+}  // namespace headwise::tools

@@ -1,0 +1,35 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "report.hpp"
+
+namespace headwise::tools {
+namespace {
+
+std::string quoted(std::string text) {
+    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+    for (std::size_t i = 0; (i = text.find('"', i)) != std::string::npos; i += 2) text.insert(i, 1, '"');
+    return '"' + text + '"';
+}
+
+}  // namespace
+
+std::string comparison_csv(const Comparison& comparison) {
+    std::string text =
+        "case,op,shape,threads,seconds,gflops,peak_fraction,bandwidth_fraction,naive_gflops,speedup,max_abs_error,naive_max_abs_"
+        "error\n";
+    for (const CaseResult& result : comparison.results) {
+        const Accuracy& accuracy = result.accuracy;
+        const std::string fraction = fmt::format("{}", result.measurement.fraction.median);
+        const bool memory = result.bound == Bound::memory;
+        const auto if_checked = [&](double value) { return result.checked() ? fmt::format("{}", value) : std::string(); };
+        text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\n", quoted(result.name), case_op(result.sizes),
+                            quoted(case_text(result.sizes)), result.threads, result.measurement.seconds.median, result.gflops(),
+                            memory ? "" : fraction, memory ? fraction : "", if_checked(accuracy.naive_gflops),
+                            if_checked(result.speedup()), if_checked(accuracy.engine_error), if_checked(accuracy.naive_error));
+    }
+    return text;
+}
+
+}  // namespace headwise::tools

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <functional>
+
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+
+namespace headwise::tools {
+
+/// Exactly N threads, the caller among them: a oneTBB arena in which the engine finds N workers and the yardsticks run on the same
+/// cores.
+class ThreadTeam {
+  public:
+    explicit ThreadTeam(int threads);
+
+    int threads() const { return threads_; }
+
+    /// Runs `work` in the arena: what it starts has N workers.
+    template <class Work>
+    auto run(Work&& work) {
+        return arena_.execute(std::forward<Work>(work));
+    }
+
+    /// Runs work(0) .. work(N - 1) at once, one on each thread, all starting together; returns the seconds from the start to the
+    /// end of the last. Throws std::runtime_error when the system does not provide the threads.
+    double run_together(const std::function<void(int)>& work);
+
+  private:
+    int threads_;
+    tbb::global_control limit_;  // lets oneTBB make more threads than there are cores, where asked for
+    tbb::task_arena arena_;
+};
+
+/// Now, in seconds, on a clock that never jumps.
+double now();
+
+}  // namespace headwise::tools

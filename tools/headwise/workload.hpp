@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "attention_tensors.hpp"
+#include "case.hpp"
+
+namespace headwise::tools {
+
+/// How far the engine's last result and the naive f32 loops are from the naive f64 loops, and how fast the naive f32 loops are.
+/// Large cases are checked on some of their rows, the first and the last among them, evenly spread.
+struct Accuracy {
+    double engine_error = 0;  ///< largest absolute difference; infinity where one is NaN or infinite and the other is not
+    double naive_error = 0;
+    double largest = 0;  ///< largest absolute value of the f64 result: what the errors are to be compared with
+    double naive_gflops = 0;
+    std::int64_t rows = 0, total_rows = 0;
+    std::optional<double> engine_to_model, naive_to_model;  ///< against the output stored in the file, where there is one
+};
+
+/// One thing to be timed: tensors of certain sizes and the engine call on them.
+class Workload {
+  public:
+    virtual ~Workload() = default;
+
+    virtual double flops() const = 0;
+
+    /// Bytes that must be read at least: of keys and values; of the matrices.
+    virtual double read_bytes() const = 0;
+
+    /// A call of the engine for the active ISA and the calling thread's arena, ready to be repeated. Valid as long as the workload.
+    virtual std::function<void()> prepare() = 0;
+
+    /// Compares what the last call left; runs the naive loops.
+    virtual Accuracy check() const = 0;
+};
+
+std::unique_ptr<Workload> attention_workload(AttentionTensors tensors);
+std::unique_ptr<Workload> matmul_workload(const MatmulCase& sizes);
+std::unique_ptr<Workload> layer_workload(const LayerCase& sizes);
+
+/// The workload of the sizes, on random tensors.
+std::unique_ptr<Workload> make_workload(const CaseSizes& sizes);
+
+}  // namespace headwise::tools

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Draws the figures of `headwise compare --json FILE`: plot_compare.py FILE|- OUT.png|OUT.svg
+
+Left: each case's share of what the machine can do (multiply-adds, or reading memory where that is the limit). Right: GF/s of the naive
+scalar loops and of the engine, on a logarithmic scale.
+"""
+import json
+import os
+import sys
+import tempfile
+
+COLORS = {"multiply-add": ("#9dc3e6", "#2f6db3", "#163e6b"), "memory": ("#f6c08a", "#d9772b", "#8c4510"), "cache": ("#cfcfcf", "#8f8f8f", "#555555")}
+LABELS = {"multiply-add": "of the FMA peak", "memory": "of the read bandwidth", "cache": "of the FMA peak, bound by cache reads"}
+NAIVE_COLOR = "#b0b0b0"
+
+
+def fail(message):
+    sys.exit(f"plot_compare.py: {message}")
+
+
+def load(path):
+    try:
+        with sys.stdin if path == "-" else open(path, encoding="utf-8") as file:
+            comparison = json.load(file)
+    except (OSError, ValueError) as error:
+        fail(f"cannot read {path}: {error}")
+    if not isinstance(comparison, dict) or comparison.get("schema") != "headwise.compare/1" or not comparison.get("results"):
+        fail(f"{path} is not the output of headwise compare --json")
+    return comparison
+
+
+def shade(bound, index, count):
+    """Darker for more threads; the middle shade where there is but one count."""
+    shades = COLORS[bound]
+    return shades[1] if count == 1 else shades[min(index, 2)]
+
+
+def threads_text(count):
+    return f"{count} thread" + ("" if count == 1 else "s")
+
+
+def draw(comparison, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update({"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False})
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch
+
+    results = comparison["results"]
+    cases = list(dict.fromkeys(result["case"] for result in results))
+    counts = sorted({result["threads"] for result in results})
+    height = 0.8 / len(counts)
+    # 0.22 inch a bar keeps the figures in the bars readable
+    figure, (shares, rates) = plt.subplots(1, 2, sharey=True, figsize=(12, 1.8 + 0.22 * len(cases) * (len(counts) + 0.4)),
+                                           width_ratios=(3, 2), layout="constrained")
+    bounds_seen = []
+    for result in results:
+        index = counts.index(result["threads"])
+        y = cases.index(result["case"]) + (index - (len(counts) - 1) / 2) * height
+        bound = result.get("bound", "multiply-add")
+        bounds_seen.append((bound, index))
+        color = shade(bound, index, len(counts))
+        fraction = 100 * (result["peak_fraction"] if result["peak_fraction"] is not None else result["bandwidth_fraction"])
+        low, _, high = (100 * value for value in result.get("fraction_quartiles", [fraction / 100] * 3))
+        shares.barh(y, fraction, height * 0.94, color=color)
+        shares.plot([low, high], [y, y], color="black", linewidth=1)
+        shares.annotate(f"{fraction:.1f} %", (max(fraction, high), y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+        rates.barh(y, result["gflops"], height * 0.94, color=color)
+        note = f"{result['gflops']:.3g}"
+        if result.get("speedup"):
+            note += f"  ({result['speedup']:.3g}x)"
+            # The naive rate as a line through the bars: they begin, in effect, there.
+            rates.plot([result["naive_gflops"]] * 2, [y - height * 0.47, y + height * 0.47], color="black", linewidth=2)
+        rates.annotate(note, (result["gflops"], y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+
+    shares.set_yticks(range(len(cases)), cases)
+    shares.invert_yaxis()
+    shares.set_xlim(0, 112)
+    shares.axvline(100, color="black", linewidth=0.8, linestyle=":")
+    shares.set_xlabel("share of the peak measured beside each case, % (line: quartiles of the rounds)")
+    rates.set_xscale("log")
+    rates.set_xlim(right=6 * max(result["gflops"] for result in results))
+    rates.set_xlabel("GF/s (and times the naive loops, whose rate is the black mark)")
+    for axis in (shares, rates):
+        axis.grid(axis="x", color="#dddddd", linewidth=0.6)
+        axis.set_axisbelow(True)
+        axis.tick_params(axis="y", length=0)
+
+    keys = [Patch(color=shade(bound, index, len(counts)), label=f"{threads_text(counts[index])}, {LABELS[bound]}")
+            for bound in COLORS for index in range(len(counts)) if (bound, index) in bounds_seen]
+    machine = comparison["machine"]
+    peaks = "; ".join(f"{threads_text(int(count))}: {peak:.0f} GF/s, {machine['read_bandwidth_gbs'][count]:.0f} GB/s"
+                      for count, peak in machine["fma_peak_gflops"].items())
+    figure.suptitle(f"headwise on {machine['cpu']}, {machine['isa']}, f32   (peaks: {peaks})", fontsize=10)
+    figure.legend(handles=keys, loc="outside lower center", ncols=2 if len(keys) == 4 else 3, frameon=False)
+    # The format is given by name, as the temporary beside the target, renamed when complete, ends otherwise.
+    directory, name = os.path.split(os.path.abspath(path))
+    with tempfile.NamedTemporaryFile(dir=directory, prefix=name + ".partial-", delete=False) as file:
+        try:
+            figure.savefig(file, format=os.path.splitext(path)[1][1:], dpi=150)
+            file.close()
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def main():
+    if len(sys.argv) != 3 or os.path.splitext(sys.argv[2])[1] not in (".png", ".svg"):
+        fail("usage: plot_compare.py FILE|- OUT.png|OUT.svg")
+    comparison = load(sys.argv[1])
+    try:
+        draw(comparison, sys.argv[2])
+    except ImportError as error:
+        fail(f"matplotlib is missing ({error}): apt-get install python3-matplotlib, or pip install matplotlib")
+    except OSError as error:
+        fail(f"cannot write {sys.argv[2]}: {error}")
+
+
+if __name__ == "__main__":
+    main()
