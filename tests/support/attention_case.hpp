@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "headwise/attention.hpp"
+#include "tests/support/accuracy.hpp"
+#include "tests/support/strided_tensor.hpp"
+
+namespace headwise::test {
+
+/// Everything that decides one call of attention: sizes, options, memory layouts and, by the seed, the values.
+struct AttentionCase {
+    AttentionShape shape;
+    AttentionOptions options{};
+    Layout query{}, key{}, value{}, out{};
+    Guard guard = Guard::above;
+    float logit_deviation = 1;  ///< of the logits at the default scale
+    std::uint64_t seed = test_seed();
+
+    std::int64_t value_dim() const { return shape.value_dim == 0 ? shape.head_dim : shape.value_dim; }
+    std::string text() const;
+};
+
+/// The tensors of a case: inputs filled, out untouched.
+struct AttentionTensors {
+    explicit AttentionTensors(const AttentionCase& c);
+
+    StridedTensor query, key, value, out;
+};
+
+/// Plans and runs the engine, with a workspace that starts at an odd address and ends at an inaccessible page.
+void run_engine(const AttentionCase& c, const AttentionTensors& tensors);
+
+/// The engine's and the naive float loops' results against the reference in double precision.
+struct AttentionAccuracy {
+    Accuracy engine, naive;
+};
+AttentionAccuracy measure_accuracy(const AttentionCase& c, const AttentionTensors& tensors);
+
+/// The engine on these tensors: NaN, Inf and finite values where the formula has them, the error within the contract, nothing
+/// written beyond the rows of out.
+void check_attention(const AttentionCase& c, const AttentionTensors& tensors);
+
+/// The same, on the values that the seed gives.
+void check_attention(const AttentionCase& c);
+
+/// The bits of a tensor, in the order of its elements.
+std::vector<std::uint32_t> bits_of(const TensorView<const float, 4>& tensor);
+
+}  // namespace headwise::test
