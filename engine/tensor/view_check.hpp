@@ -86,23 +86,19 @@ void check_no_overlap(const char* out_name, const TensorView<T, Rank>& out, cons
     const auto in_low = address(in.data, in_range.low), in_high = address(in.data, in_range.high + 1);
     if (out_high <= in_low || in_high <= out_low) return;
 
-    // A step that both views take along some axis: what either spans within one step decides, if everything else lies within it or
-    // is a multiple of it.
-    std::int64_t step = 0, out_within = 1, in_within = 1;
-    for (std::size_t i = 0; i + 1 < Rank && step == 0; ++i) {
-        const std::int64_t candidate = out.stride[i];
-        if (candidate <= 0 || candidate != in.stride[i]) continue;
-        std::int64_t out_span = 1, in_span = 1;
+    // A step that both views take along some axis: everything else must lie within it or be a multiple of it; then what either
+    // spans within one step decides.
+    constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
+    for (std::size_t i = 0; i + 1 < Rank; ++i) {
+        const std::int64_t step = out.stride[i];
+        if (step <= 0 || step != in.stride[i] || (out.extent[i] <= 1 && in.extent[i] <= 1)) continue;
+        std::int64_t out_within = 1, in_within = 1;
         for (std::size_t j = 0; j < Rank; ++j) {
-            if (out.stride[j] % candidate != 0) out_span += (out.extent[j] - 1) * std::abs(out.stride[j]);
-            if (in.stride[j] % candidate != 0) in_span += (in.extent[j] - 1) * std::abs(in.stride[j]);
+            if (out.stride[j] % step != 0) out_within += (out.extent[j] - 1) * std::abs(out.stride[j]);
+            if (in.stride[j] % step != 0) in_within += (in.extent[j] - 1) * std::abs(in.stride[j]);
         }
-        if (out_span <= candidate && in_span <= candidate) step = candidate, out_within = out_span, in_within = in_span;
-    }
-    if (step > 0) {
-        const std::int64_t bytes = step * static_cast<std::int64_t>(sizeof(T)), size = static_cast<std::int64_t>(sizeof(T));
-        const std::int64_t distance = ((in_low - out_low) % bytes + bytes) % bytes;
-        if (distance >= out_within * size && distance + in_within * size <= bytes) return;
+        const std::int64_t distance = ((in_low - out_low) % (step * kSize) + step * kSize) % (step * kSize);
+        if (distance >= out_within * kSize && distance + in_within * kSize <= step * kSize) return;
     }
     throw Error(std::string(out_name) + " overlaps " + in_name + ": what is written must not be read by the same call");
 }
