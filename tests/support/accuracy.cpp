@@ -21,6 +21,14 @@ std::string describe(std::int64_t b, std::int64_t h, std::int64_t s, std::int64_
 
 }  // namespace
 
+void Accuracy::add(const Accuracy& other) {
+    if (wrong_class == 0) first_wrong = other.first_wrong;
+    wrong_class += other.wrong_class;
+    if (other.max_error > max_error) worst = other.worst;
+    max_error = std::max(max_error, other.max_error);
+    largest = std::max(largest, other.largest);
+}
+
 Accuracy compare(const TensorView<const float, 4>& result, const TensorView<const double, 4>& expected) {
     Accuracy accuracy;
     for_each_element(expected.extent, [&](auto... index) {

@@ -14,6 +14,9 @@ struct Accuracy {
     std::int64_t wrong_class = 0;  ///< elements of which just one is NaN, +Inf, -Inf or finite, or which are so in different ways
     std::string first_wrong;       ///< the first of them, for the message
     std::string worst;             ///< where max_error is
+
+    /// Takes in another comparison of the same kind.
+    void add(const Accuracy& other);
 };
 
 Accuracy compare(const TensorView<const float, 4>& result, const TensorView<const double, 4>& expected);

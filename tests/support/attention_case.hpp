@@ -24,27 +24,33 @@ struct AttentionCase {
     std::string text() const;
 };
 
+/// What one call reads and writes.
+struct AttentionViews {
+    TensorView<const float, 4> query, key, value;
+    TensorView<float, 4> out;
+};
+
 /// The tensors of a case: inputs filled, out untouched.
 struct AttentionTensors {
     explicit AttentionTensors(const AttentionCase& c);
+    AttentionViews views() const { return {query.view(), key.view(), value.view(), out.view()}; }
 
     StridedTensor query, key, value, out;
 };
 
 /// Plans and runs the engine, with a workspace that starts at an odd address and ends at an inaccessible page.
-void run_engine(const AttentionCase& c, const AttentionTensors& tensors);
+void run_engine(const AttentionViews& views, const AttentionOptions& options);
 
-/// The engine's and the naive float loops' results against the reference in double precision.
+/// What the engine left in out and what the naive float loops give, against the reference in double precision.
 struct AttentionAccuracy {
     Accuracy engine, naive;
 };
-AttentionAccuracy measure_accuracy(const AttentionCase& c, const AttentionTensors& tensors);
+AttentionAccuracy measure_accuracy(const AttentionViews& views, const AttentionOptions& options);
 
-/// The engine on these tensors: NaN, Inf and finite values where the formula has them, the error within the contract, nothing
-/// written beyond the rows of out.
-void check_attention(const AttentionCase& c, const AttentionTensors& tensors);
+/// Runs the engine: NaN, Inf and finite values must be where the formula has them, the error within the contract.
+void check_attention(const AttentionViews& views, const AttentionOptions& options);
 
-/// The same, on the values that the seed gives.
+/// The same on the values that the seed gives; nothing may be written beyond the rows of out.
 void check_attention(const AttentionCase& c);
 
 /// The bits of a tensor, in the order of its elements.
