@@ -11,7 +11,6 @@ import tempfile
 
 COLORS = {"multiply-add": ("#9dc3e6", "#2f6db3", "#163e6b"), "memory": ("#f6c08a", "#d9772b", "#8c4510"), "cache": ("#cfcfcf", "#8f8f8f", "#555555")}
 LABELS = {"multiply-add": "of the FMA peak", "memory": "of the read bandwidth", "cache": "of the FMA peak, bound by cache reads"}
-NAIVE_COLOR = "#b0b0b0"
 
 
 def fail(message):
@@ -51,9 +50,14 @@ def draw(comparison, path):
     cases = list(dict.fromkeys(result["case"] for result in results))
     counts = sorted({result["threads"] for result in results})
     height = 0.8 / len(counts)
-    # 0.22 inch a bar keeps the figures in the bars readable
-    figure, (shares, rates) = plt.subplots(1, 2, sharey=True, figsize=(12, 1.8 + 0.22 * len(cases) * (len(counts) + 0.4)),
-                                           width_ratios=(3, 2), layout="constrained")
+    # 0.22 inches for a bar, so that the figures beside the bars do not touch; 0.5 for the key below.
+    bars = 1 + 0.22 * len(cases) * (len(counts) + 0.4)
+    figure = plt.figure(figsize=(12, bars + 0.5), layout="constrained")
+    grid = figure.add_gridspec(2, 2, width_ratios=(3, 2), height_ratios=(bars, 0.5))
+    shares = figure.add_subplot(grid[0, 0])
+    rates = figure.add_subplot(grid[0, 1], sharey=shares)
+    key = figure.add_subplot(grid[1, :])
+    key.axis("off")
     bounds_seen = []
     for result in results:
         index = counts.index(result["threads"])
@@ -75,13 +79,15 @@ def draw(comparison, path):
         rates.annotate(note, (result["gflops"], y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
 
     shares.set_yticks(range(len(cases)), cases)
-    shares.invert_yaxis()
+    shares.set_ylim(len(cases) - 0.5, -0.5)
+    rates.tick_params(labelleft=False)
     shares.set_xlim(0, 112)
     shares.axvline(100, color="black", linewidth=0.8, linestyle=":")
-    shares.set_xlabel("share of the peak measured beside each case, % (line: quartiles of the rounds)")
+    shares.set_xlabel("% of the peak measured beside each case (line: quartiles of the rounds)")
     rates.set_xscale("log")
     rates.set_xlim(right=6 * max(result["gflops"] for result in results))
-    rates.set_xlabel("GF/s (and times the naive loops, whose rate is the black mark)")
+    rates.xaxis.set_major_formatter("{x:g}")
+    rates.set_xlabel("GF/s (times naive; black mark: naive)")
     for axis in (shares, rates):
         axis.grid(axis="x", color="#dddddd", linewidth=0.6)
         axis.set_axisbelow(True)
@@ -93,7 +99,7 @@ def draw(comparison, path):
     peaks = "; ".join(f"{threads_text(int(count))}: {peak:.0f} GF/s, {machine['read_bandwidth_gbs'][count]:.0f} GB/s"
                       for count, peak in machine["fma_peak_gflops"].items())
     figure.suptitle(f"headwise on {machine['cpu']}, {machine['isa']}, f32   (peaks: {peaks})", fontsize=10)
-    figure.legend(handles=keys, loc="outside lower center", ncols=2 if len(keys) == 4 else 3, frameon=False)
+    key.legend(handles=keys, loc="center", ncols=2 if len(keys) == 4 else 3, frameon=False)
     # The format is given by name, as the temporary beside the target, renamed when complete, ends otherwise.
     directory, name = os.path.split(os.path.abspath(path))
     with tempfile.NamedTemporaryFile(dir=directory, prefix=name + ".partial-", delete=False) as file:

@@ -5,6 +5,7 @@
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 
+#include <atomic>
 #include <utility>
 
 #include "usage_error.hpp"
@@ -12,7 +13,7 @@
 namespace headwise::tools {
 namespace {
 
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kCacheLine = 64, kPage = 4096, kHugePage = std::size_t{2} << 20;
 
 /// 64 well-mixed bits from a counter (the finalizer of splitmix64), so that any part can be filled by any thread.
 std::uint64_t mix(std::uint64_t x) {
@@ -34,31 +35,41 @@ FloatBuffer::FloatBuffer(std::int64_t size) : size_(size) {
     if (size < 0 || __builtin_mul_overflow(static_cast<std::size_t>(size), sizeof(float), &bytes) || bytes > SIZE_MAX / 2) {
         throw UsageError(fmt::format("a tensor of {} elements does not fit into memory", size));
     }
-    // One page more than needed, so that tensors whose sizes are powers of two do not all start at the same cache set.
-    mapped_bytes_ = (bytes + kHugePage) / kHugePage * kHugePage;
-    void* memory = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw UsageError(fmt::format("no memory for a tensor of {} bytes", bytes));
-    ::madvise(memory, mapped_bytes_, MADV_HUGEPAGE);  // a wish: without it everything still works
-    data_ = static_cast<float*>(memory);
-    tbb::parallel_for(tbb::blocked_range<std::size_t>(0, mapped_bytes_ / kHugePage), [this](const auto& range) {
-        for (std::size_t page = range.begin(); page != range.end(); ++page) data_[page * (kHugePage / sizeof(float))] = 0;
+    // Room for the offset below, and whole huge pages.
+    mapped_bytes_ = (bytes + kPage + kHugePage) / kHugePage * kHugePage;
+    mapping_ = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping_ == MAP_FAILED) {
+        mapping_ = nullptr;
+        throw UsageError(fmt::format("no memory for a tensor of {} bytes", bytes));
+    }
+    ::madvise(mapping_, mapped_bytes_, MADV_HUGEPAGE);  // a wish: without it everything still works
+    // Tensors do not all start at the same cache set, as they would at the beginnings of pages.
+    static std::atomic<std::size_t> count{0};
+    const std::size_t offset = count.fetch_add(1) % 61 * kCacheLine;
+    data_ = reinterpret_cast<float*>(static_cast<std::byte*>(mapping_) + offset);
+    // Every small page: one that was never written to is read from the system's one page of zeros, that is, from the cache.
+    tbb::parallel_for(tbb::blocked_range<std::size_t>(0, mapped_bytes_ / kPage), [this](const auto& range) {
+        auto* memory = static_cast<volatile char*>(mapping_);
+        for (std::size_t page = range.begin(); page != range.end(); ++page) memory[page * kPage] = 0;
     });
 }
 
 FloatBuffer::FloatBuffer(FloatBuffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
+      mapping_(std::exchange(other.mapping_, nullptr)),
       mapped_bytes_(std::exchange(other.mapped_bytes_, 0)) {}
 
 FloatBuffer& FloatBuffer::operator=(FloatBuffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(mapping_, other.mapping_);
     std::swap(mapped_bytes_, other.mapped_bytes_);
     return *this;
 }
 
 FloatBuffer::~FloatBuffer() {
-    if (data_ != nullptr) ::munmap(data_, mapped_bytes_);
+    if (mapping_ != nullptr) ::munmap(mapping_, mapped_bytes_);
 }
 
 void fill_random(std::span<float> values, std::uint64_t seed) {

@@ -24,6 +24,7 @@ class FloatBuffer {
   private:
     float* data_ = nullptr;
     std::int64_t size_ = 0;
+    void* mapping_ = nullptr;
     std::size_t mapped_bytes_ = 0;
 };
 
