@@ -69,23 +69,25 @@ void check_attention(const AttentionViews& views, const AttentionOptions& option
     check_accuracy(measure_accuracy(views, options));
 }
 
-void check_attention(const AttentionCase& c) {
+void check_attention(const AttentionCase& c, const std::function<void(const AttentionTensors&)>& prepare) {
     INFO(c.text());
-    const AttentionTensors tensors(c);
-    run_engine(tensors.views(), c.options);
-    CHECK_MESSAGE(tensors.out.gaps_untouched(), "written between the rows of out");
-    AttentionAccuracy accuracy = measure_accuracy(tensors.views(), c.options);
+    const auto measure = [&](std::uint64_t seed) {
+        AttentionCase draw = c;
+        draw.seed = seed;
+        const AttentionTensors tensors(draw);
+        if (prepare) prepare(tensors);
+        run_engine(tensors.views(), c.options);
+        CHECK_MESSAGE(tensors.out.gaps_untouched(), "written between the rows of out");
+        return measure_accuracy(tensors.views(), c.options);
+    };
+    AttentionAccuracy accuracy = measure(c.seed);
     // A handful of numbers may come out of the naive loops nearly exact by luck. More draws of the same case then tell luck from a
     // fault.
-    constexpr int kMoreDraws = 63;
-    AttentionCase another = c;
-    for (int draw = 0; draw < kMoreDraws && accuracy.engine.max_error > allowed_error(accuracy.naive); ++draw) {
-        ++another.seed;
-        const AttentionTensors more(another);
-        run_engine(more.views(), c.options);
-        const AttentionAccuracy next = measure_accuracy(more.views(), c.options);
-        accuracy.engine.add(next.engine);
-        accuracy.naive.add(next.naive);
+    constexpr std::uint64_t kMoreDraws = 63;
+    for (std::uint64_t i = 1; i <= kMoreDraws && accuracy.engine.max_error > allowed_error(accuracy.naive); ++i) {
+        const AttentionAccuracy another = measure(c.seed + i);
+        accuracy.engine.add(another.engine);
+        accuracy.naive.add(another.naive);
     }
     check_accuracy(accuracy);
 }

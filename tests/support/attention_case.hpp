@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,8 +51,9 @@ AttentionAccuracy measure_accuracy(const AttentionViews& views, const AttentionO
 /// Runs the engine: NaN, Inf and finite values must be where the formula has them, the error within the contract.
 void check_attention(const AttentionViews& views, const AttentionOptions& options);
 
-/// The same on the values that the seed gives; nothing may be written beyond the rows of out.
-void check_attention(const AttentionCase& c);
+/// The same on the values that the seed gives, after `prepare` has changed what it wants in the inputs; nothing may be written
+/// beyond the rows of out.
+void check_attention(const AttentionCase& c, const std::function<void(const AttentionTensors&)>& prepare = {});
 
 /// The bits of a tensor, in the order of its elements.
 std::vector<std::uint32_t> bits_of(const TensorView<const float, 4>& tensor);
