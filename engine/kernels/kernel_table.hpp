@@ -2,6 +2,7 @@
 
 #include "engine/kernels/attention_kernels.hpp"
 #include "engine/kernels/math_kernels.hpp"
+#include "engine/kernels/matmul_kernels.hpp"
 #include "engine/kernels/peak_kernels.hpp"
 #include "headwise/isa.hpp"
 
@@ -12,6 +13,7 @@ struct KernelTable {
     Isa isa;
     int lanes;  ///< floats in a vector
     MathKernels math;
+    MatmulKernels matmul;
     AttentionKernels attention;
     PeakKernels peak;
 };

@@ -1,6 +1,7 @@
 #include "engine/kernels/attention_key_rows.hpp"
 #include "engine/kernels/attention_query_lanes.hpp"
 #include "engine/kernels/kernel_tables.hpp"
+#include "engine/kernels/matmul.hpp"
 #include "engine/simd/scalar.hpp"
 
 namespace headwise {
@@ -9,6 +10,7 @@ constinit const KernelTable kScalarKernels = {
     .isa = Isa::scalar,
     .lanes = Scalar::kLanes,
     .math = math_kernels<Scalar>(),
+    .matmul = matmul_kernels<Scalar>(),
     .attention = {.query_lanes = query_lanes_kernel<Scalar>(), .key_rows = key_rows_kernel<Scalar>()},
     .peak = peak_kernels<Scalar>(),
 };

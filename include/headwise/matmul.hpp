@@ -4,24 +4,17 @@
 #include <cstdint>
 #include <memory>
 
+#include "headwise/activation.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/tensor.hpp"
 
 namespace headwise {
 
-enum class Activation {
-    none,
-    relu,       ///< max(x, 0)
-    silu,       ///< x / (1 + exp(-x))
-    gelu_erf,   ///< x/2 (1 + erf(x / sqrt 2)): PyTorch's default GELU
-    gelu_tanh,  ///< x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
-};
-
 /// What is done to a row of the product before it is written: activation(product + bias) + residual.
 struct Epilogue {
-    const float* bias = nullptr;              ///< [n], added to every row
+    const float* bias = nullptr;  ///< [n], added to every row
     Activation activation = Activation::none;
-    TensorView<const float, 2> residual{};    ///< [m, n] with unit column stride; data == nullptr: none. May be c itself.
+    TensorView<const float, 2> residual{};  ///< [m, n] with unit column stride; data == nullptr: none. May be c itself.
 };
 
 struct MatmulOptions {
@@ -55,18 +48,19 @@ class PackedMatrix {
 };
 
 /// c = epilogue(alpha * a * b + beta * c), f32, accumulated in f32 along k.
-/// a [m, k], b [k, n], c [m, n]; one of each input's two strides is 1 (pass `transposed(x)` for a transposed operand), c has unit column
-/// stride. Any extent may be 0; k = 0 gives epilogue(beta * c). c may not overlap a or b (the residual may be c itself).
-/// The same inputs give the same bits on the same ISA for any number of threads. Throws Error before anything is written. Thread-safe.
+/// a [m, k], b [k, n], c [m, n]; one of each input's two strides is 1 (pass `transposed(x)` for a transposed operand), c has unit
+/// column stride. Any extent may be 0; k = 0 gives epilogue(beta * c). c may not overlap a or b (the residual may be c itself). The
+/// same inputs give the same bits on the same ISA for any number of threads. Throws Error before anything is written. Thread-safe.
 /// Small products run on the calling thread, without packing and without allocation.
 void matmul(const TensorView<const float, 2>& a, const TensorView<const float, 2>& b, const TensorView<float, 2>& c,
             const MatmulOptions& options = {});
 
 /// The same with b packed before.
-void matmul(const TensorView<const float, 2>& a, const PackedMatrix& b, const TensorView<float, 2>& c, const MatmulOptions& options = {});
+void matmul(const TensorView<const float, 2>& a, const PackedMatrix& b, const TensorView<float, 2>& c,
+            const MatmulOptions& options = {});
 
-/// A batch of products c[i] = alpha * a[i] * b[i] + beta * c[i]: a [batch, m, k], b [batch, k, n], c [batch, m, n]; a batch stride of 0
-/// repeats an input. bias and activation apply to each product; residual must be empty.
+/// A batch of products c[i] = alpha * a[i] * b[i] + beta * c[i]: a [batch, m, k], b [batch, k, n], c [batch, m, n]; a batch stride
+/// of 0 repeats an input. bias and activation apply to each product; residual must be empty.
 void matmul(const TensorView<const float, 3>& a, const TensorView<const float, 3>& b, const TensorView<float, 3>& c,
             const MatmulOptions& options = {});
 

@@ -1,0 +1,114 @@
+#include "engine/matmul/check.hpp"
+
+#include <limits>
+#include <string>
+
+#include "engine/tensor/view_check.hpp"
+
+namespace headwise {
+namespace {
+
+std::string text(std::int64_t x) {
+    return std::to_string(x);
+}
+
+/// The last two axes are a matrix's; along one of them its elements must be adjacent.
+template <std::size_t Rank>
+void check_one_unit_stride(const char* name, const TensorView<const float, Rank>& x) {
+    constexpr std::size_t kRow = Rank - 2, kColumn = Rank - 1;
+    if (x.extent[kRow] <= 1 || x.extent[kColumn] <= 1 || x.stride[kRow] == 1 || x.stride[kColumn] == 1) return;
+    throw Error(std::string(name) + ".stride is " + text(x.stride[kRow]) + " by " + text(x.stride[kColumn]) +
+                ": the elements of its rows or those of its columns must be adjacent (one of the two must be 1)");
+}
+
+template <std::size_t Rank>
+void check_options(const TensorView<float, Rank>& c, const ElementRange& c_range, const MatmulOptions& options) {
+    constexpr std::size_t kRow = Rank - 2, kColumn = Rank - 1;
+    if (options.max_threads < 0)
+        throw Error("options.max_threads is " + text(options.max_threads) + ": expected 0 (no limit) or the number of tasks");
+    const Epilogue& epilogue = options.epilogue;
+    if (const int activation = static_cast<int>(epilogue.activation);
+        activation < 0 || activation > static_cast<int>(Activation::gelu_tanh))
+        throw Error("options.epilogue.activation is " + text(activation) + ": not a value of Activation");
+    if (epilogue.bias) {
+        TensorView<const float, Rank> bias;
+        bias.data = epilogue.bias;
+        bias.extent.fill(1);
+        bias.extent[kColumn] = c.extent[kColumn];
+        bias.stride.fill(1);
+        check_no_overlap("c", c, c_range, "options.epilogue.bias", bias, checked_range("options.epilogue.bias", bias));
+    }
+    const TensorView<const float, 2>& residual = epilogue.residual;
+    if (!residual.data) return;
+    if constexpr (Rank == 2) {
+        const char* name = "options.epilogue.residual";
+        const ElementRange range = checked_range(name, residual);
+        check_extent(name, residual, 0, c.extent[kRow], "the rows of c");
+        check_extent(name, residual, 1, c.extent[kColumn], "the columns of c");
+        check_unit_stride(name, residual);
+        const bool is_c = residual.data == c.data && (c.extent[0] <= 1 || residual.stride[0] == c.stride[0]);
+        if (!is_c) check_no_overlap("c", c, c_range, name, residual, range);
+    } else {
+        throw Error("options.epilogue.residual.data is not null: a batch of products takes no residual");
+    }
+}
+
+template <std::size_t Rank>
+void check_product(const TensorView<const float, Rank>& a, const TensorView<const float, Rank>& b, const TensorView<float, Rank>& c,
+                   const MatmulOptions& options) {
+    constexpr std::size_t kRow = Rank - 2, kColumn = Rank - 1;
+    const ElementRange a_range = checked_range("a", a), b_range = checked_range("b", b), c_range = checked_range("c", c);
+    if constexpr (Rank == 3) {
+        check_extent("b", b, 0, a.extent[0], "a.extent[0], the number of products");
+        check_extent("c", c, 0, a.extent[0], "a.extent[0], the number of products");
+    }
+    check_extent("b", b, kRow, a.extent[kColumn], "the columns of a");
+    check_extent("c", c, kRow, a.extent[kRow], "the rows of a");
+    check_extent("c", c, kColumn, b.extent[kColumn], "the columns of b");
+    check_one_unit_stride("a", a);
+    check_one_unit_stride("b", b);
+    check_unit_stride("c", c);
+    check_no_self_overlap("c", c);
+    check_no_overlap("c", c, c_range, "a", a, a_range);
+    check_no_overlap("c", c, c_range, "b", b, b_range);
+    check_options(c, c_range, options);
+}
+
+}  // namespace
+
+void check_matmul(const TensorView<const float, 2>& a, const TensorView<const float, 2>& b, const TensorView<float, 2>& c,
+                  const MatmulOptions& options) {
+    check_product(a, b, c, options);
+}
+
+void check_matmul(const TensorView<const float, 3>& a, const TensorView<const float, 3>& b, const TensorView<float, 3>& c,
+                  const MatmulOptions& options) {
+    check_product(a, b, c, options);
+}
+
+void check_matmul(const TensorView<const float, 2>& a, const PackedMatrix& b, const TensorView<float, 2>& c,
+                  const MatmulOptions& options) {
+    if (!b.storage()) throw Error("b is an empty PackedMatrix (default-constructed or moved from): construct it from a matrix");
+    const ElementRange a_range = checked_range("a", a), c_range = checked_range("c", c);
+    check_extent("a", a, 1, b.rows(), "b.rows()");
+    check_extent("c", c, 0, a.extent[0], "the rows of a");
+    check_extent("c", c, 1, b.columns(), "b.columns()");
+    check_one_unit_stride("a", a);
+    check_unit_stride("c", c);
+    check_no_self_overlap("c", c);
+    check_no_overlap("c", c, c_range, "a", a, a_range);
+    check_options(c, c_range, options);
+}
+
+void check_packable(const TensorView<const float, 2>& b, int lanes) {
+    checked_range("b", b);
+    check_one_unit_stride("b", b);
+    std::int64_t columns = 0, bytes = 0;
+    const bool overflow = __builtin_add_overflow(b.extent[1], lanes - 1, &columns) ||
+                          __builtin_mul_overflow(columns, b.extent[0], &bytes) ||
+                          __builtin_mul_overflow(bytes, std::int64_t{sizeof(float)}, &bytes);
+    if (overflow)
+        throw Error("b is " + text(b.extent[0]) + " x " + text(b.extent[1]) + ": the size of its packed copy exceeds 64 bits");
+}
+
+}  // namespace headwise

@@ -1,0 +1,182 @@
+#include "engine/matmul/product.hpp"
+
+#include <algorithm>
+
+#include "engine/matmul/blocking.hpp"
+#include "engine/matmul/layout.hpp"
+#include "engine/runtime/parallel.hpp"
+#include "engine/runtime/workspace_pool.hpp"
+
+namespace headwise {
+namespace {
+
+/// A rectangle of one product's c.
+struct Block {
+    std::int64_t batch, row, rows, column, columns;
+};
+
+/// BLIS's loops around the micro-kernel; jr and those outside it. ir is the panel kernel's.
+class BlockedProduct {
+  public:
+    BlockedProduct(const Product& product, const MatmulBlocking& blocking, const MatmulFinish* finish, float* workspace)
+        : product_(product), kernels_(*product.kernels), blocking_(blocking), finish_(finish), workspace_(workspace) {}
+
+    /// Neighbours in time share rows of a.
+    void run_item(int worker, std::int64_t item) const {
+        const std::int64_t column = item % blocking_.column_items * blocking_.item_columns, group = item / blocking_.column_items;
+        const std::int64_t row = group % blocking_.row_items * blocking_.item_rows;
+        run_block(worker, {.batch = group / blocking_.row_items,
+                           .row = row,
+                           .rows = std::min(blocking_.item_rows, product_.c.extent[1] - row),
+                           .column = column,
+                           .columns = std::min(blocking_.item_columns, product_.c.extent[2] - column)});
+    }
+
+  private:
+    void run_block(int worker, const Block& block) const {
+        float* packed_a = workspace_ + worker * (blocking_.packed_a_size + blocking_.packed_b_size);
+        float* packed_b = packed_a + blocking_.packed_a_size;
+        const std::int64_t k = product_.a.extent[2];
+        std::int64_t pc = 0;
+        do {  // once also for k = 0
+            const std::int64_t depth = std::min(blocking_.kc, k - pc);
+            for (std::int64_t ic = 0; ic < block.rows; ic += blocking_.mc) {
+                const Block part{block.batch, block.row + ic, std::min(blocking_.mc, block.rows - ic), block.column, block.columns};
+                run_panels(part, pc, depth, packed_a, packed_b, ic == 0);
+            }
+            pc += depth;
+        } while (pc < k);
+    }
+
+    /// A block of a times all panels of b (the jr loop). Panels are packed when first used, and so are in the cache.
+    void run_panels(const Block& block, std::int64_t pc, std::int64_t depth, float* packed_a, float* packed_b,
+                    bool first_rows) const {
+        const TensorView<const float, 3>& a = product_.a;
+        const TensorView<float, 3>& c = product_.c;
+        const float* a_block = a.data + block.batch * a.stride[0] + block.row * a.stride[1] + pc * a.stride[2];
+        MatmulPanel panel{.rows = block.rows,
+                          .columns = 0,
+                          .depth = depth,
+                          .a = a_block,
+                          .a_row = a.stride[1],
+                          .a_step = a.stride[2],
+                          .b = nullptr,
+                          .b_step = 0,
+                          .c = nullptr,
+                          .c_row = c.stride[1],
+                          .resume = pc > 0,
+                          .finish = nullptr};
+        if (blocking_.pack_a) {
+            kernels_.matmul.transpose(a_block, a.stride[2], depth, block.rows, packed_a, blocking_.packed_a_row);
+            panel.a = packed_a;
+            panel.a_row = blocking_.packed_a_row;
+            panel.a_step = 1;
+        }
+        const bool last = pc + depth == a.extent[2];
+        for (std::int64_t jr = 0; jr < block.columns; jr += kernels_.matmul.tile_columns) {
+            const std::int64_t column = block.column + jr;
+            panel.columns = std::min(kernels_.matmul.tile_columns, block.columns - jr);
+            panel.c = c.data + block.batch * c.stride[0] + block.row * c.stride[1] + column;
+            set_panel_of_b(panel, block.batch, pc, column, packed_b + jr * blocking_.kc, first_rows);
+            MatmulFinish finish;
+            if (last && finish_) {
+                finish = finish_at(block.row, column);
+                panel.finish = &finish;
+            }
+            kernels_.matmul.multiply_panel(panel);
+        }
+    }
+
+    /// The panel of b from row pc and the given column on: where it lies, or copied to `buffer`.
+    void set_panel_of_b(MatmulPanel& panel, std::int64_t batch, std::int64_t pc, std::int64_t column, float* buffer,
+                        bool fill) const {
+        if (product_.packed) {
+            panel.b_step = panel_row(kernels_, panel.columns);
+            panel.b = product_.packed->data.get() + column * product_.packed->k + pc * panel.b_step;
+        } else if (blocking_.pack_b) {
+            if (fill) pack_panel(kernels_, matrix(product_.b, batch), pc, panel.depth, column, panel.columns, buffer);
+            panel.b_step = panel_row(kernels_, panel.columns);
+            panel.b = buffer;
+        } else {
+            const TensorView<const float, 3>& b = product_.b;
+            panel.b_step = b.stride[1];
+            panel.b = b.data + batch * b.stride[0] + pc * b.stride[1] + column;
+        }
+    }
+
+    MatmulFinish finish_at(std::int64_t row, std::int64_t column) const {
+        MatmulFinish finish = *finish_;
+        if (finish.bias) finish.bias += column;
+        if (finish.residual) finish.residual += row * finish.residual_row + column;
+        return finish;
+    }
+
+    const Product& product_;
+    const KernelTable& kernels_;
+    const MatmulBlocking& blocking_;
+    const MatmulFinish* finish_;  // null: the sums are the result
+    float* workspace_;
+};
+
+/// Products with one right-hand side, whose left-hand sides and results lie at one distance throughout, are one product of more
+/// rows.
+void merge_batch(Product& product) {
+    const auto even = [](const auto& x) { return x.stride[0] == x.extent[1] * x.stride[1]; };
+    TensorView<const float, 3>& a = product.a;
+    TensorView<float, 3>& c = product.c;
+    if (a.extent[0] <= 1 || product.b.stride[0] != 0 || !even(a) || !even(c)) return;
+    a.extent[1] *= a.extent[0];
+    c.extent[1] *= c.extent[0];
+    a.extent[0] = c.extent[0] = product.b.extent[0] = 1;
+}
+
+MatmulFinish finish_of(const MatmulOptions& options) {
+    const Epilogue& epilogue = options.epilogue;
+    return {.alpha = options.alpha,
+            .beta = options.beta,
+            .activation = epilogue.activation,
+            .bias = epilogue.bias,
+            .residual = epilogue.residual.data,
+            .residual_row = epilogue.residual.stride[0]};
+}
+
+bool changes_sums(const MatmulFinish& finish) {
+    return finish.alpha != 1 || finish.beta != 0 || finish.bias || finish.activation != Activation::none || finish.residual;
+}
+
+MatmulProblem problem_of(const Product& product, const MatmulFinish& finish) {
+    const auto& a = product.a;
+    const auto& b = product.b;
+    return {.batch = a.extent[0],
+            .m = a.extent[1],
+            .n = product.c.extent[2],
+            .k = a.extent[2],
+            .tile_rows = product.kernels->matmul.tile_rows,
+            .tile_columns = product.kernels->matmul.tile_columns,
+            .a_columns = !rows_contiguous(matrix(a, 0)),
+            .b = product.packed                  ? PanelSource::packed
+                 : rows_contiguous(matrix(b, 0)) ? PanelSource::rows
+                                                 : PanelSource::columns,
+            .b_row = b.stride[1],
+            .keeps_c = finish.beta != 0 || finish.residual == product.c.data};
+}
+
+}  // namespace
+
+void run_product(const Product& call) {
+    if (call.c.extent[0] == 0 || call.c.extent[1] == 0 || call.c.extent[2] == 0) return;
+    Product product = call;
+    merge_batch(product);
+    const MatmulFinish finish = finish_of(product.options);
+    const int available = runtime::available_workers(), limit = product.options.max_threads;
+    const MatmulBlocking blocking =
+        choose_blocking(problem_of(product, finish), cpu_info().caches, limit > 0 ? std::min(limit, available) : available);
+    const runtime::PooledWorkspace workspace(
+        static_cast<std::size_t>(blocking.workers * (blocking.packed_a_size + blocking.packed_b_size)) * sizeof(float));
+    const BlockedProduct blocked(product, blocking, changes_sums(finish) ? &finish : nullptr,
+                                 reinterpret_cast<float*>(workspace.bytes().data()));
+    runtime::for_each_item(blocking.workers, product.c.extent[0] * blocking.row_items * blocking.column_items,
+                           [&](int worker, std::int64_t item) { blocked.run_item(worker, item); });
+}
+
+}  // namespace headwise
