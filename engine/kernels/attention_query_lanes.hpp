@@ -37,7 +37,7 @@ struct QueryLanes {
     static constexpr int kTileVectors = S::kRegisters == 32 ? 4 : 2;
     static constexpr int kBlockVectors = 64 / W < 4 ? 4 : (64 / W > 16 ? 16 : 64 / W);
     static constexpr int kMaxRows = kBlockVectors * W;
-    static constexpr int kKeyBlock = 96;
+    static constexpr int kKeyBlock = 66;
     // Weights may exceed 1 by this power of two before the accumulators are rescaled: sums stay far from overflow and rescaling is
     // rare.
     static constexpr float kRescaleThreshold = 8.0f;

@@ -10,6 +10,7 @@ namespace {
 /// AVX2 with FMA: 16 registers of 8 floats. Functions as documented at Avx512.
 struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
     static constexpr int kRegisters = 16;
+    static constexpr bool kScalesByInfinity = false;
 
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
     static HEADWISE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }
@@ -23,7 +24,9 @@ struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
         const __m256 sign_bit = _mm256_set1_ps(-0.0f);
         return _mm256_or_ps(_mm256_andnot_ps(sign_bit, magnitude), _mm256_and_ps(sign_bit, sign));
     }
-    static HEADWISE_INLINE Floats round_nearest(Floats x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+    static HEADWISE_INLINE Floats round_nearest(Floats x) {
+        return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
 
     /// In two factors, so that the result is rounded once even where it is denormal. n is clamped to [-252, 254].
     static HEADWISE_INLINE Floats scale_by_power_of_two(Floats x, Floats n) {

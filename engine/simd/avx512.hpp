@@ -10,6 +10,9 @@ namespace {
 /// AVX-512 F, BW, CD, DQ, VL: 32 registers of 16 floats.
 struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
     static constexpr int kRegisters = 32;
+    /// scale_by_power_of_two() gives 0 for n = -inf and inf for n = inf whatever x is, NaN included: the instruction is made for
+    /// exp.
+    static constexpr bool kScalesByInfinity = true;
 
     /// a * b + c in one rounding. xsimd 8.1 has no AVX-512 fma.
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
@@ -34,7 +37,7 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
     static HEADWISE_INLINE Floats round_nearest(Floats x) {
         return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     }
-    /// x * 2^n for integral n of any size, correctly rounded into the denormals; 0 for n = -inf even where x is NaN.
+    /// x * 2^n for integral n of any size, correctly rounded into the denormals.
     static HEADWISE_INLINE Floats scale_by_power_of_two(Floats x, Floats n) { return _mm512_scalef_ps(x, n); }
 
     /// The first `count` (0..16) floats; the other lanes are 0 and their memory is not touched.

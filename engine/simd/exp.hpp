@@ -6,12 +6,13 @@ namespace headwise {
 namespace {
 
 /// 2^x for every float within 1 ULP, denormal results included: 2^n 2^r, n = x rounded to nearest, r in [-0.5, 0.5].
-/// 1 + r p(r), p of degree 5, minimax in relative error (Remez; 2.6e-9, 2.1e-8 with coefficients rounded to float). One degree less costs 1.3 ULP.
+/// 1 + r p(r), p of degree 5, minimax in relative error (Remez; 2.6e-9, 2.1e-8 with coefficients rounded to float). One degree less
+/// costs 1.3 ULP.
 template <class S>
 HEADWISE_INLINE typename S::Floats exp2(typename S::Floats x) {
     using F = typename S::Floats;
     // Below, the result is 0, above, infinite; keeps n finite. The bound comes first: where x is NaN, max and min return x.
-    x = S::min(S::broadcast(130.0f), S::max(S::broadcast(-151.0f), x));
+    if constexpr (!S::kScalesByInfinity) x = S::min(S::broadcast(130.0f), S::max(S::broadcast(-151.0f), x));
     const F n = S::round_nearest(x);
     const F r = x - n;
     F p = S::broadcast(0x1.470b4ap-13f);
@@ -24,7 +25,8 @@ HEADWISE_INLINE typename S::Floats exp2(typename S::Floats x) {
     return S::scale_by_power_of_two(p, n);
 }
 
-/// e^x for every float within 1 ULP: as exp2 with r = x - n ln 2, ln 2 in two parts (the high one has 15 bits: n times it is exact).
+/// e^x for every float within 1 ULP: as exp2 with r = x - n ln 2, ln 2 in two parts (the high one has 15 bits: n times it is
+/// exact).
 template <class S>
 HEADWISE_INLINE typename S::Floats exp(typename S::Floats x) {
     using F = typename S::Floats;

@@ -10,10 +10,13 @@ namespace {
 /// AArch64 NEON: 32 registers of 4 floats. Functions as documented at Avx512.
 struct Neon : XsimdPrimitives<xsimd::neon64> {
     static constexpr int kRegisters = 32;
+    static constexpr bool kScalesByInfinity = false;
 
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
     static HEADWISE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return vfmsq_f32(c, a, b); }
-    static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) { return vbslq_f32(mask, vfmaq_f32(c, a, b), c); }
+    static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) {
+        return vbslq_f32(mask, vfmaq_f32(c, a, b), c);
+    }
     /// NaN where either is NaN, unlike x86; callers do not depend on it.
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return vmaxq_f32(a, b); }
     static HEADWISE_INLINE Floats min(Floats a, Floats b) { return vminq_f32(a, b); }

@@ -13,6 +13,7 @@ struct Scalar {
     using Mask = bool;
     static constexpr int kLanes = 1;
     static constexpr int kRegisters = 16;
+    static constexpr bool kScalesByInfinity = false;
 
     static HEADWISE_INLINE float zero() { return 0; }
     static HEADWISE_INLINE float broadcast(float x) { return x; }

@@ -10,10 +10,13 @@ namespace {
 /// SSE4.2: 16 registers of 4 floats, no fused multiply-add. Functions as documented at Avx512.
 struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
     static constexpr int kRegisters = 16;
+    static constexpr bool kScalesByInfinity = false;
 
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
     static HEADWISE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return _mm_sub_ps(c, _mm_mul_ps(a, b)); }
-    static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) { return _mm_blendv_ps(c, fma(a, b, c), mask); }
+    static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) {
+        return _mm_blendv_ps(c, fma(a, b, c), mask);
+    }
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return _mm_max_ps(a, b); }
     static HEADWISE_INLINE Floats min(Floats a, Floats b) { return _mm_min_ps(a, b); }
     static HEADWISE_INLINE Floats abs(Floats a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a); }
