@@ -192,6 +192,10 @@ void read_expected(const AttentionFile& file, AttentionTensors& tensors) {
 
 }  // namespace
 
+AttentionShape read_attention_shape(const std::string& path, Layout layout) {
+    return checked_shape(AttentionFile(path, layout));
+}
+
 AttentionTensors read_attention_tensors(const std::string& path, const AttentionFileOptions& options) {
     return read_inputs(AttentionFile(path, options.layout), options);
 }

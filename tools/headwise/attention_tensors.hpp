@@ -40,6 +40,9 @@ struct AttentionFileOptions {
     Layout layout = Layout::bhsd;
 };
 
+/// The sizes of what the functions below would read, by the file's header alone. Throws UsageError, naming file and tensor.
+AttentionShape read_attention_shape(const std::string& path, Layout layout);
+
 /// The tensors "q", "k" and "v" of a safetensors file. Throws UsageError, naming file and tensor.
 AttentionTensors read_attention_tensors(const std::string& path, const AttentionFileOptions& options);
 

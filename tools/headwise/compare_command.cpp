@@ -27,11 +27,19 @@ struct CompareArguments {
     std::vector<int> threads;
 };
 
+void check_file(const std::string& path, const AttentionFileOptions& options) {
+    const AttentionShape shape = read_attention_shape(path, options.layout);
+    if (shape.batch == 0 || shape.query_length == 0 || shape.key_length == 0) {
+        throw UsageError(fmt::format("'{}': nothing to time: q or k is empty", path));
+    }
+}
+
 /// All that was asked for, checked before anything is measured.
 std::vector<SuiteEntry> entries(const CompareArguments& arguments) {
     std::vector<SuiteEntry> result;
     const AttentionFileOptions options = arguments.file.options();
     for (const std::string& input : arguments.inputs) {
+        check_file(input, options);
         result.push_back(
             {.name = std::filesystem::path(input).filename().string(), .sizes = {}, .file = input, .file_options = options});
     }
@@ -97,9 +105,6 @@ class Comparer {
     static std::pair<CaseSizes, std::unique_ptr<Workload>> make(const SuiteEntry& entry) {
         if (entry.file.empty()) return {entry.sizes, make_workload(entry.sizes)};
         AttentionTensors tensors = read_attention_tensors_with_expected(entry.file, entry.file_options);
-        if (tensors.out_data.size() == 0 || tensors.sizes.shape.key_length == 0) {
-            throw UsageError(fmt::format("'{}': nothing to time: q or k is empty", entry.file));
-        }
         const CaseSizes sizes = tensors.sizes;
         return {sizes, attention_workload(std::move(tensors))};
     }

@@ -27,13 +27,15 @@ int main(int argc, char** argv) {
         "loops.",
         "headwise");
     program.set_version_flag("--version", "headwise " HEADWISE_VERSION);
-    program.require_subcommand(1);
+    program.require_subcommand(0, 1);  // its absence is told below: CLI11 would tell it before a misspelt name
     program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
     headwise::tools::add_info_command(program);
     headwise::tools::add_run_command(program);
     headwise::tools::add_compare_command(program);
     try {
         program.parse(argc, argv);
+        if (program.get_subcommands().empty())
+            return report("expected a subcommand: info, run or compare; --help tells more", kBadUsage);
         if (std::fflush(stdout) != 0) return report("cannot write to the standard output", kFailure);
         return 0;
     } catch (const CLI::Success& success) {  // --help, --version

@@ -19,7 +19,7 @@ struct Accuracy {
     double largest = 0;  ///< largest absolute value of the f64 result: what the errors are to be compared with
     double naive_gflops = 0;
     std::int64_t rows = 0, total_rows = 0;
-    std::optional<double> engine_to_model, naive_to_model;  ///< against the output stored in the file, where there is one
+    std::optional<double> engine_to_model{}, naive_to_model{};  ///< against the output stored in the file, where there is one
 };
 
 /// One thing to be timed: tensors of certain sizes and the engine call on them.

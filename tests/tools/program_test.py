@@ -1,0 +1,329 @@
+"""The headwise program as its users call it: program_test.py PROGRAM DATA_DIRECTORY. Standard library only."""
+import csv
+import json
+import math
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM, DATA = sys.argv[1], sys.argv[2]
+
+
+def headwise(*arguments, **environment):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=300, env={**os.environ, **environment}, check=False)
+
+
+def write_safetensors(path, tensors):
+    """tensors: name -> (shape, flat values); F32."""
+    header, data = {}, b""
+    for name, (shape, values) in tensors.items():
+        raw = struct.pack(f"<{len(values)}f", *values)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def read_safetensors(path):
+    with open(path, "rb") as file:
+        content = file.read()
+    length = struct.unpack("<Q", content[:8])[0]
+    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
+    result = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            kind = {"F32": "f", "I32": "i"}[entry["dtype"]]
+            result[name] = (entry["shape"], list(struct.unpack(f"<{(end - begin) // 4}{kind}", data[begin:end])))
+    return result
+
+
+def naive(q, k, v, q_shape, k_shape, v_shape, allowed, scale):
+    """[B, H, S, D] by the textbook, in f64."""
+    batch, heads, queries, dim = q_shape
+    kv_heads, keys, value_dim = k_shape[1], k_shape[2], v_shape[3]
+    out = []
+    for b in range(batch):
+        for h in range(heads):
+            g = b * kv_heads + h // (heads // kv_heads)
+            for i in range(queries):
+                row = q[((b * heads + h) * queries + i) * dim :][:dim]
+                logits = [scale * sum(x * y for x, y in zip(row, k[(g * keys + j) * dim :][:dim])) for j in range(allowed(i))]
+                top = max(logits, default=0)
+                weights = [math.exp(x - top) for x in logits]
+                total = sum(weights) or 1
+                out += [sum(w * v[(g * keys + j) * value_dim + d] for j, w in enumerate(weights)) / total for d in range(value_dim)]
+    return out
+
+
+def swap_heads_and_length(values, shape):
+    """[B, X, Y, D] -> [B, Y, X, D]."""
+    b, x, y, d = shape
+    return [values[((i * x + j) * y + l) * d + m] for i in range(b) for l in range(y) for j in range(x) for m in range(d)]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def assert_fails(self, code, *arguments, names=(), **environment):
+        """One line on stderr that has all of `names`, nothing on stdout, and no new file."""
+        before = set(os.listdir(self.directory))
+        result = headwise(*arguments, **environment)
+        self.assertEqual(result.returncode, code, (arguments, result.stderr))
+        self.assertEqual(result.stdout, "")
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        self.assertTrue(result.stderr.startswith("headwise: "), result.stderr)
+        for name in names:
+            self.assertIn(name, result.stderr)
+        self.assertEqual(set(os.listdir(self.directory)), before)
+        return result
+
+
+class CommandLine(Case):
+    def test_help_and_version(self):
+        for arguments in (["--help"], ["--version"], ["info", "--help"], ["run", "--help"], ["compare", "--help"]):
+            result = headwise(*arguments)
+            self.assertEqual(result.returncode, 0)
+            self.assertIn("headwise", result.stdout.lower() + "headwise" * (len(arguments) > 1))
+
+    def test_bad_usage(self):
+        for arguments, name in (([], "subcommand"), (["fly"], "fly"), (["run"], "--input"), (["run", "--input", "x"], "--output"),
+                                (["info", "--fast"], "--fast"), (["compare", "--threads", "two"], "--threads"),
+                                (["compare", "--threads", "0"], "--threads"), (["compare", "--threads", "1,1"], "--threads"),
+                                (["compare", "--isa", "mmx"], "--isa"), (["compare", "--suite", "all"], "--suite"),
+                                (["compare", "--case", "matmul:m=1"], "'n'"), (["compare", "--case", "matmul:m=x,n=1,k=1"], "m is 'x'"),
+                                (["compare", "--case", "matmul:m=2000000000,n=2000000000,k=1"], "GB"),
+                                (["compare", "--input", "/nowhere"], "/nowhere"), (["compare", "--causal", "top-left"], "--causal"),
+                                (["compare", "--data", "/nowhere"], "--data"), (["compare", "--json", "/nowhere/x"], "/nowhere/x"),
+                                (["compare", "--csv", "/nowhere/x"], "/nowhere/x"), (["compare", "--plot", "x.pdf"], "--plot")):
+            with self.subTest(arguments=arguments):
+                self.assert_fails(2, *arguments, names=[name])
+
+    def test_isa_that_the_machine_lacks(self):
+        missing = "neon" if os.uname().machine == "x86_64" else "avx2"
+        self.assert_fails(2, "info", "--isa", missing, names=["--isa", missing])
+        self.assert_fails(2, "info", HEADWISE_ISA=missing, names=["HEADWISE_ISA", missing])
+
+
+class Info(Case):
+    def test_json(self):
+        info = json.loads(headwise("info", "--json").stdout)
+        self.assertEqual(info["schema"], "headwise.info/1")
+        self.assertIn(info["isa"], info["available_isas"])
+        for peaks in (info["fma_peak_gflops"], info["read_bandwidth_gbs"]):
+            self.assertEqual(set(peaks), {"1", str(info["logical_cores"])})
+            self.assertTrue(all(value > 0 for value in peaks.values()))
+        self.assertGreaterEqual(info["caches"]["l1d_bytes"], 4096)
+
+    def test_isa(self):
+        info = json.loads(headwise("info", "--json", "--isa", "scalar").stdout)
+        self.assertEqual(info["isa"], "scalar")
+        self.assertIn("scalar", headwise("info", HEADWISE_ISA="scalar").stdout)
+
+
+class Run(Case):
+    def setUp(self):
+        super().setUp()
+        numbers = random.Random(1)
+        self.shapes = {"q": [2, 4, 5, 8], "k": [2, 2, 7, 8], "v": [2, 2, 7, 6]}
+        self.values = {name: [struct.unpack("<f", struct.pack("<f", numbers.gauss(0, 1)))[0] for _ in range(math.prod(shape))]
+                       for name, shape in self.shapes.items()}
+        self.input, self.output = self.path("in.safetensors"), self.path("out.safetensors")
+        write_safetensors(self.input, {name: (self.shapes[name], self.values[name]) for name in self.shapes})
+
+    def expected(self, allowed, scale=1 / math.sqrt(8)):
+        return naive(self.values["q"], self.values["k"], self.values["v"], self.shapes["q"], self.shapes["k"], self.shapes["v"], allowed, scale)
+
+    def run_and_compare(self, expected, *arguments, input_file=None, shape=(2, 4, 5, 6)):
+        for extra in ([], ["--reference"], ["--threads", "1"], ["--threads", "3"], ["--isa", "scalar"]):
+            with self.subTest(extra=extra):
+                result = headwise("run", "--input", input_file or self.input, "--output", self.output, *arguments, *extra)
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
+                tensors = read_safetensors(self.output)
+                self.assertEqual(list(tensors), ["out"])
+                self.assertEqual(tensors["out"][0], list(shape))
+                self.assertEqual(len(tensors["out"][1]), len(expected))
+                self.assertLess(max((abs(a - b) for a, b in zip(tensors["out"][1], expected)), default=0), 2e-6)
+                self.assertEqual(sorted(os.listdir(self.directory)), sorted({"in.safetensors", "out.safetensors", *self.more_files}))
+
+    more_files = ()
+
+    def test_attention(self):
+        self.run_and_compare(self.expected(lambda i: 7))
+
+    def test_causal(self):
+        self.run_and_compare(self.expected(lambda i: i + 1), "--causal", "top-left")
+        self.run_and_compare(self.expected(lambda i: i + 3), "--causal", "bottom-right")
+
+    def test_scale(self):
+        self.run_and_compare(self.expected(lambda i: 7, 0.75), "--scale", "0.75")
+
+    def test_layout(self):
+        swapped, self.more_files = self.path("swapped.safetensors"), ("swapped.safetensors",)
+        write_safetensors(swapped, {name: ([s[0], s[2], s[1], s[3]], swap_heads_and_length(self.values[name], s)) for name, s in self.shapes.items()})
+        expected = swap_heads_and_length(self.expected(lambda i: 7), [2, 4, 5, 6])
+        self.run_and_compare(expected, "--layout", "bshd", input_file=swapped, shape=(2, 5, 4, 6))
+
+    def test_empty(self):
+        for q, k, out in (([2, 4, 0, 8], [2, 2, 7, 8], [2, 4, 0, 6]), ([2, 4, 5, 8], [2, 2, 0, 8], [2, 4, 5, 6]), ([0, 4, 5, 8], [0, 2, 7, 8], [0, 4, 5, 6])):
+            shapes = {"q": q, "k": k, "v": k[:3] + [6]}
+            write_safetensors(self.input, {name: (shape, [1.0] * math.prod(shape)) for name, shape in shapes.items()})
+            self.run_and_compare([0.0] * math.prod(out), shape=out)
+
+    def test_output_replaces_its_input(self):
+        self.assertEqual(headwise("run", "--input", self.input, "--output", self.input).returncode, 0)
+        self.assertEqual(read_safetensors(self.input)["out"][0], [2, 4, 5, 6])
+
+    def test_real_input_agrees_with_the_model(self):
+        result = headwise("run", "--input", os.path.join(DATA, "minilm.safetensors"), "--output", self.output)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        expected = read_safetensors(os.path.join(DATA, "minilm.safetensors"))["expected"]
+        out = read_safetensors(self.output)["out"]
+        self.assertEqual(out[0], expected[0])
+        self.assertLess(max(abs(a - b) for a, b in zip(out[1], expected[1])), 1e-5)
+
+    def assert_refused(self, *names):
+        self.assert_fails(2, "run", "--input", self.input, "--output", self.output, names=["in.safetensors", *names])
+
+    def test_shapes_that_do_not_fit(self):
+        for change, names in (({"q": [2, 4, 5, 9]}, ["dims"]), ({"k": [2, 3, 7, 8]}, ["heads"]), ({"v": [2, 2, 6, 6]}, ["lengths"]),
+                              ({"q": [1, 4, 5, 8]}, ["batches"]), ({"q": [4, 5, 8]}, ["'q'", "4 dimensions"]), ({"v": [2, 2, 7, 513]}, ["'v'", "513"]),
+                              ({"q": [2, 0, 5, 8]}, ["heads"]), ({"q": [2, 4, 5, 0], "k": [2, 2, 7, 0]}, ["'q'", "dim 0"])):
+            with self.subTest(change=change):
+                shapes = {**self.shapes, **change}
+                write_safetensors(self.input, {name: (shape, [0.0] * math.prod(shape)) for name, shape in shapes.items()})
+                self.assert_refused(*names)
+
+    def test_missing_tensor(self):
+        write_safetensors(self.input, {"q": ([1, 1, 1, 1], [0.0]), "k": ([1, 1, 1, 1], [0.0]), "value": ([1, 1, 1, 1], [0.0])})
+        self.assert_refused("'v'", "value")
+
+    def test_huge_and_empty_tensors(self):
+        """Dimensions whose products overflow, made possible by a zero among them."""
+        big = 2**31
+        for q, k in (([0, big, big, 1], [0, big, big, 1]), ([1, 2**45, 0, 1], [1, 2**45, 0, 1]), ([big, 1, 0, 512], [big, 1, big, 0])):
+            write_safetensors(self.input, {"q": (q, []), "k": (k, []), "v": ([*k[:3], 512 if 0 in k[:3] else 0], [])})
+            before = set(os.listdir(self.directory))
+            result = headwise("run", "--input", self.input, "--output", self.output)
+            self.assertIn(result.returncode, (0, 2), result.stderr)
+            if result.returncode == 2:
+                self.assertEqual(set(os.listdir(self.directory)), before)
+            else:
+                os.unlink(self.output)
+
+    def test_damaged_files(self):
+        with open(self.input, "rb") as file:
+            good = file.read()
+        length = struct.unpack("<Q", good[:8])[0]
+        damaged = [b"", good[:7], good[:8], good[: 8 + length // 2], good[:-1], good + b"x", b"\xff" * 8 + good[8:], b"PK\x03\x04" * 10,
+                   struct.pack("<Q", 2**63) + good[8:], struct.pack("<Q", length - 1) + good[8:], good.replace(b"F32", b"F16", 1),
+                   good.replace(b"F32", b"BF16", 1)[:-1], good.replace(b'"k"', b'"q"', 1), good.replace(b"[2, 4, 5, 8]", b"[2, 4, 5,-8]"),
+                   struct.pack("<Q", 10**6) + b"[" * 10**6]
+        numbers = random.Random(2)
+        for _ in range(40):
+            at = numbers.randrange(8 + length)
+            damaged.append(good[:at] + bytes([numbers.randrange(256)]) + good[at + 1 :])
+        for content in damaged:
+            with open(self.input, "wb") as file:
+                file.write(content)
+            if content in damaged[:15]:
+                self.assert_refused()
+                continue
+            result = headwise("run", "--input", self.input, "--output", self.output)
+            self.assertIn(result.returncode, (0, 2), result.stderr)
+            self.assertEqual(os.path.exists(self.output), result.returncode == 0)
+            if result.returncode == 0:
+                os.unlink(self.output)
+
+    def test_unwritable_output(self):
+        self.assert_fails(2, "run", "--input", self.input, "--output", self.path("no/such/out"), names=["no/such/out"])
+        self.assert_fails(2, "run", "--input", self.input, "--output", self.directory, names=["regular file"])
+
+    def test_a_failure_leaves_the_old_output(self):
+        with open(self.output, "w", encoding="utf-8") as file:
+            file.write("precious")
+        self.assert_fails(2, "run", "--input", self.input, "--output", self.output, "--scale", "nan", names=["--scale"])
+        self.assert_fails(2, "run", "--input", self.input, "--output", self.output, "--causal", "maybe", names=["--causal", "maybe"])
+        self.assert_fails(2, "run", "--input", self.input, "--output", self.output, "--layout", "hbsd", names=["--layout", "hbsd"])
+        self.assert_fails(2, "run", "--input", self.input, "--output", self.output, "--threads", "0", names=["--threads"])
+        with open(self.output, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "precious")
+
+
+class Compare(Case):
+    FIELDS = ("case", "op", "shape", "threads", "seconds", "gflops", "peak_fraction", "bandwidth_fraction", "naive_gflops", "speedup", "max_abs_error",
+              "naive_max_abs_error")
+
+    def test_cases(self):
+        json_file, csv_file = self.path("figures.json"), self.path("figures.csv")
+        result = headwise("compare", "--threads", "1,2", "--json", json_file, "--csv", csv_file, "--case", "attention:hq=4,hkv=2,sq=40,d=32,causal=bottom-right",
+                          "--case", "matmul:m=48,n=48,k=48", "--case", "layer:s=16,model=64,heads=4")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        with open(json_file, encoding="utf-8") as file:
+            comparison = json.load(file)
+        self.assertEqual(comparison["schema"], "headwise.compare/1")
+        self.assertEqual(set(comparison["machine"]["fma_peak_gflops"]), {"1", "2"})
+        self.assertEqual([(r["op"], r["threads"]) for r in comparison["results"]],
+                         [(op, threads) for op in ("attention", "matmul", "layer") for threads in (1, 2)])
+        for figures in comparison["results"]:
+            self.assertTrue(set(self.FIELDS) <= set(figures))
+            self.assertGreater(figures["peak_fraction"], 0)
+            self.assertAlmostEqual(figures["gflops"], figures["flops"] / figures["seconds"] / 1e9, delta=1e-6 * figures["gflops"])
+            self.assertIn(figures["arguments"].removeprefix("--case ").split(":")[1], result.stdout)
+        with open(csv_file, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual([row["op"] for row in rows], [r["op"] for r in comparison["results"]])
+        self.assertEqual(list(rows[0]), list(self.FIELDS))
+        self.assertEqual(sorted(os.listdir(self.directory)), ["figures.csv", "figures.json"])
+
+    def test_input(self):
+        path, json_file = self.path("mine.safetensors"), self.path("figures.json")
+        write_safetensors(path, {name: ([1, 2, 9, 16], [math.sin(i) for i in range(288)]) for name in "qkv"})
+        result = headwise("compare", "--threads", "1", "--isa", "scalar", "--input", path, "--causal", "bottom-right", "--json", json_file)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        with open(json_file, encoding="utf-8") as file:
+            comparison = json.load(file)
+        self.assertEqual(comparison["machine"]["isa"], "scalar")
+        self.assertEqual(comparison["results"][0]["shape"]["causal"], "bottom-right")
+        self.assertEqual(comparison["results"][0]["flops"], 4 * 16 * 2 * 45)
+        write_safetensors(path, {name: ([1, 2, 0, 16], []) for name in "qkv"})
+        self.assert_fails(2, "compare", "--input", path, names=["mine.safetensors", "empty"])
+
+    def test_real_suite(self):
+        result = headwise("compare", "--suite", "real", "--threads", "1", "--data", DATA)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(result.stdout.count("differs from the model's own output by at most"), 2)
+
+    def test_plot_without_python_or_matplotlib(self):
+        plot = self.path("figures.png")
+        self.assert_fails(2, "compare", "--plot", plot, names=["python3"], PATH=self.directory)
+        python = self.path("python3")
+        with open(python, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nexit 1\n")
+        os.chmod(python, 0o755)
+        self.assert_fails(2, "compare", "--plot", plot, names=["matplotlib"], PATH=self.directory)
+
+    def test_plot(self):
+        if subprocess.run(["python3", "-c", "import matplotlib"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("matplotlib is not installed")
+        for name, magic in (("figures.png", b"\x89PNG"), ("figures.svg", b"<?xml")):
+            result = headwise("compare", "--threads", "1", "--case", "matmul:m=8,n=8,k=8", "--plot", self.path(name))
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            with open(self.path(name), "rb") as file:
+                self.assertTrue(file.read().startswith(magic))
+        self.assertEqual(sorted(os.listdir(self.directory)), ["figures.png", "figures.svg"])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])

@@ -1,0 +1,74 @@
+#include "workload.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "comparison.hpp"
+#include "thread_team.hpp"
+
+using namespace headwise::tools;
+
+namespace {
+
+/// Runs a case once on 2 threads and compares it.
+Accuracy check_case(const std::string& text, double* flops = nullptr) {
+    const auto workload = make_workload(parse_case(text));
+    if (flops != nullptr) *flops = workload->flops();
+    ThreadTeam team(2);
+    team.run([&] { workload->prepare()(); });
+    return workload->check();
+}
+
+}  // namespace
+
+TEST_CASE("every kind of case agrees with the naive f64 loops within twice the naive f32 error, or rounding") {
+    for (const std::string text :
+         {"attention:b=2,hq=4,hkv=2,sq=33,skv=70,d=20,dv=12", "attention:hq=4,sq=33,skv=70,d=64,causal=bottom-right",
+          "attention:hq=4,sq=33,skv=70,d=64,causal=top-left,layout=bshd",
+          "attention:hq=2,sq=70,skv=33,d=64,causal=bottom-right,scale=0.7", "attention:b=3,hq=8,hkv=2,sq=1,skv=500,d=64",
+          "matmul:m=33,n=70,k=129", "matmul:batch=3,m=5,n=6,k=7", "layer:b=2,s=40,model=48,heads=6,kv_heads=2",
+          "layer:b=2,s=40,model=48,heads=6,causal=top-left"}) {
+        CAPTURE(text);
+        const Accuracy accuracy = check_case(text);
+        CHECK(accuracy.rows > 0);
+        CHECK(accuracy.engine_error <= 2 * accuracy.naive_error + 1e-7 * accuracy.largest);
+        CHECK(accuracy.largest > 0.1);
+        CHECK(!is_wrong(accuracy));
+        CHECK(accuracy.naive_gflops > 0);
+    }
+}
+
+TEST_CASE("only allowed pairs count, 4 FLOPs for each element of a head") {
+    double flops = 0;
+    check_case("attention:b=2,hq=3,sq=10,skv=20,d=8", &flops);
+    CHECK(flops == 4 * 8 * 2 * 3 * 10 * 20);
+    check_case("attention:b=2,hq=3,sq=10,skv=20,d=8,dv=4", &flops);
+    CHECK(flops == 2 * 12 * 2 * 3 * 10 * 20);
+    check_case("attention:sq=10,skv=20,d=8,causal=top-left", &flops);
+    CHECK(flops == 4 * 8 * 55);
+    check_case("attention:sq=10,skv=20,d=8,causal=bottom-right", &flops);
+    CHECK(flops == 4 * 8 * (10 * 20 - 45));
+    check_case("attention:sq=20,skv=10,d=8,causal=bottom-right", &flops);
+    CHECK(flops == 4 * 8 * 55);
+    check_case("attention:sq=20,skv=10,d=8,causal=top-left", &flops);
+    CHECK(flops == 4 * 8 * (55 + 10 * 10));
+    check_case("matmul:batch=2,m=3,n=4,k=5", &flops);
+    CHECK(flops == 2 * 2 * 3 * 4 * 5);
+    check_case("layer:b=2,s=10,model=8,heads=2", &flops);
+    CHECK(flops == 2 * (8 * 10 * 8 * 8 + 4 * 10 * 10 * 8));
+}
+
+TEST_CASE("the real inputs agree with what the models computed") {
+    for (const SuiteEntry& entry : real_suite(HEADWISE_DATA_DIR)) {
+        CAPTURE(entry.name);
+        const auto workload = attention_workload(read_attention_tensors_with_expected(entry.file, entry.file_options));
+        workload->prepare()();
+        const Accuracy accuracy = workload->check();
+        CHECK(accuracy.rows == accuracy.total_rows);
+        CHECK(!is_wrong(accuracy));
+        REQUIRE(accuracy.engine_to_model);
+        CHECK(*accuracy.engine_to_model < 1e-5);
+        CHECK(*accuracy.naive_to_model < 1e-5);
+    }
+}
