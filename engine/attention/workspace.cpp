@@ -15,6 +15,7 @@ AttentionWorkspace::AttentionWorkspace(const AttentionSchedule& schedule, int wo
     };
     query_rows_ = take(rows_, sizeof(float*));
     out_rows_ = take(rows_, sizeof(float*));
+    fetch_ = take(2 * rows_ + kFetchedKeys, sizeof(float*));
     key_limit_ = take(rows_, sizeof(std::int64_t));
     queries_ = take(schedule.query_floats, sizeof(float));
     scores_ = take(schedule.score_floats, sizeof(float));

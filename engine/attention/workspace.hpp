@@ -16,7 +16,7 @@ struct BlockState {
 };
 
 /// Where everything lies in the caller's workspace:
-///   for each worker   row pointers, limits, packed queries, scores, two states
+///   for each worker   row pointers, rows to fetch ahead, limits, packed queries, scores, two states
 ///   where chunks are items   one state for each (block, chunk), one counter of finished chunks for each block
 /// All parts begin at cache lines, so that workers do not share any.
 class AttentionWorkspace {
@@ -32,6 +32,7 @@ class AttentionWorkspace {
     // What one worker works in.
     const float** query_rows(int worker) const noexcept { return reinterpret_cast<const float**>(part(worker, query_rows_)); }
     float** out_rows(int worker) const noexcept { return reinterpret_cast<float**>(part(worker, out_rows_)); }
+    const float** fetch(int worker) const noexcept { return reinterpret_cast<const float**>(part(worker, fetch_)); }
     std::int64_t* key_limit(int worker) const noexcept { return reinterpret_cast<std::int64_t*>(part(worker, key_limit_)); }
     float* queries(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, queries_)); }
     float* scores(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, scores_)); }
@@ -45,6 +46,9 @@ class AttentionWorkspace {
     }
     std::int32_t* finished(std::int64_t block) const noexcept { return reinterpret_cast<std::int32_t*>(base_ + finished_) + block; }
 
+    /// Rows that fetch() may name besides the query rows of one block and the out rows of another.
+    static constexpr std::int64_t kFetchedKeys = 16;
+
   private:
     static constexpr std::size_t kAlignment = 64;
 
@@ -57,7 +61,7 @@ class AttentionWorkspace {
     }
 
     std::int64_t rows_;
-    std::size_t query_rows_, out_rows_, key_limit_, queries_, scores_, states_;  // within a worker's part
+    std::size_t query_rows_, out_rows_, fetch_, key_limit_, queries_, scores_, states_;  // within a worker's part
     std::size_t state_bytes_, worker_bytes_, partials_, finished_, bytes_;
     std::byte* base_ = nullptr;
 };

@@ -12,9 +12,9 @@ struct KeyValueRows {
     std::int64_t value_stride;
 };
 
-/// The running state of some query rows of one key/value head ("a block") and the buffers that a kernel works in. A row is one (query, head in
-/// group) pair. Rows are ordered by query, so that key_limit does not fall. Layouts of the buffers are the kernel's own; their sizes
-/// come from AttentionKernel.
+/// The running state of some query rows of one key/value head ("a block") and the buffers that a kernel works in. A row is one
+/// (query, head in group) pair. Rows are ordered by query, so that key_limit does not fall. Layouts of the buffers are the kernel's
+/// own; their sizes come from AttentionKernel.
 struct AttentionBlock {
     std::int64_t rows;
     std::int64_t head_dim;
@@ -22,9 +22,12 @@ struct AttentionBlock {
     const std::int64_t* key_limit;  ///< [rows]: row i may see the keys below key_limit[i]; null: all of them
     float* queries;                 ///< packed, scaled by scale * log2(e)
     float* scores;                  ///< of one key block: logits in log2 units, then weights 2^(logit - row_max)
-    float* row_max;                 ///< reference of the weights in log2 units, within 8 of the largest logit yet; lowest float: no key yet
-    float* row_sum;                 ///< of the weights
-    float* accumulators;            ///< sum over keys of weight * value
+    float* row_max;       ///< reference of the weights in log2 units, within 8 of the largest logit yet; lowest float: no key yet
+    float* row_sum;       ///< of the weights
+    float* accumulators;  ///< sum over keys of weight * value
+    const float* const*
+        fetch;  ///< [fetch_count]: rows of head_dim floats that will be needed after this block; fetched while it is computed
+    std::int64_t fetch_count;
 };
 
 /// One way to compute attention for a block. Sizes are in floats.

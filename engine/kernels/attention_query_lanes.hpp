@@ -37,7 +37,7 @@ struct QueryLanes {
     static constexpr int kTileVectors = S::kRegisters == 32 ? 4 : 2;
     static constexpr int kBlockVectors = 64 / W < 4 ? 4 : (64 / W > 16 ? 16 : 64 / W);
     static constexpr int kMaxRows = kBlockVectors * W;
-    static constexpr int kKeyBlock = 66;
+    static constexpr int kKeyBlock = 96;  // at most
     // Weights may exceed 1 by this power of two before the accumulators are rescaled: sums stay far from overflow and rescaling is
     // rare.
     static constexpr float kRescaleThreshold = 8.0f;
@@ -55,6 +55,7 @@ struct QueryLanes {
         const AttentionBlock& block;
         std::int64_t stride;  // rows padded: the distance of the packed arrays' rows
         int vectors;
+        std::int64_t fetched = 0, fetch_rows = 0;  // of block.fetch: done, and how many at a time
         alignas(64) float block_max[kMaxRows];
         alignas(64) float limit[kMaxRows];  // key_limit relative to the key block, where one lies within
     };
@@ -66,8 +67,8 @@ struct QueryLanes {
 
     /// scores[row][lane] = sum over d of keys[row][d] * queries[d][lane], and the running maximum over the rows.
     template <int Rows, int Vectors, bool Masked>
-    static HEADWISE_INLINE void score_tile(const float* keys, std::int64_t key_stride, const float* queries, std::int64_t stride,
-                                           std::int64_t head_dim, float* scores, float* block_max, const float* limit, int key) {
+    static HEADWISE_TILE void score_tile(const float* keys, std::int64_t key_stride, const float* queries, std::int64_t stride,
+                                         std::int64_t head_dim, float* scores, float* block_max, const float* limit, int key) {
         F sum[Rows][Vectors];
         HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::zero();
         HEADWISE_NO_UNROLL for (std::int64_t d = 0; d < head_dim; ++d) {
@@ -78,6 +79,7 @@ struct QueryLanes {
                 HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::fma(k, q[v], sum[r][v]);
             }
         }
+        HEADWISE_FORGET(scores);
         HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
             F largest = S::load(block_max + v * W);
             HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
@@ -92,32 +94,50 @@ struct QueryLanes {
         }
     }
 
-    /// The score tiles of the row vectors [first, first + Vectors) and the keys of a span.
-    template <int Vectors, bool Masked>
-    static HEADWISE_INLINE void score_columns(Context& c, const float* keys, std::int64_t key_stride, const Span& span, int first) {
-        constexpr int kRows = score_rows<S>(Vectors);
-        const float* queries = c.block.queries + first * W;
-        float* scores = c.block.scores + first * W;
-        int key = span.begin;
-        for (; key + kRows <= span.end; key += kRows)
-            score_tile<kRows, Vectors, Masked>(keys + key * key_stride, key_stride, queries, c.stride, c.block.head_dim,
-                                               scores + key * c.stride, c.block_max + first * W, c.limit + first * W, key);
-        if constexpr (kRows > 2)
-            for (; key + 2 <= span.end; key += 2)
-                score_tile<2, Vectors, Masked>(keys + key * key_stride, key_stride, queries, c.stride, c.block.head_dim,
-                                               scores + key * c.stride, c.block_max + first * W, c.limit + first * W, key);
-        for (; key < span.end; ++key)
-            score_tile<1, Vectors, Masked>(keys + key * key_stride, key_stride, queries, c.stride, c.block.head_dim,
-                                           scores + key * c.stride, c.block_max + first * W, c.limit + first * W, key);
+    /// Fetches rows that will be read soon. A tile's loops keep so many multiply-adds in flight that the instructions between two
+    /// tiles cost nothing.
+    static HEADWISE_INLINE void prefetch_rows(const float* rows, std::int64_t stride, int count, std::int64_t dim) {
+        for (int r = 0; r < count; ++r, rows += stride)
+            for (std::int64_t d = 0; d < dim; d += kLine) __builtin_prefetch(rows + d);
+    }
+    static constexpr int kLine = 16;  // floats in a cache line
+
+    static HEADWISE_INLINE void fetch_ahead(Context& c) {
+        const std::int64_t end = c.fetched + c.fetch_rows < c.block.fetch_count ? c.fetched + c.fetch_rows : c.block.fetch_count;
+        for (; c.fetched < end; ++c.fetched) prefetch_rows(c.block.fetch[c.fetched], 0, 1, c.block.head_dim);
     }
 
-    static void score_span(Context& c, const float* keys, std::int64_t key_stride, const Span& span) {
+    /// The score tiles of the row vectors [first, first + Vectors) and the keys of a span.
+    template <int Vectors, bool Masked>
+    static HEADWISE_INLINE void score_columns(Context& c, const KeyValueRows& kv, const Span& span, int first) {
+        constexpr int kRows = score_rows<S>(Vectors);
+        const auto tile = [&](auto rows, int key) HEADWISE_LAMBDA_INLINE {
+            score_tile<rows.value, Vectors, Masked>(kv.keys + key * kv.key_stride, kv.key_stride, c.block.queries + first * W,
+                                                    c.stride, c.block.head_dim, c.block.scores + key * c.stride + first * W,
+                                                    c.block_max + first * W, c.limit + first * W, key);
+        };
+        int key = span.begin;
+        for (; key + kRows <= span.end; key += kRows) {
+            if (first == span.first) {
+                prefetch_rows(kv.keys + (key + 2 * kRows) * kv.key_stride, kv.key_stride, kRows, c.block.head_dim);
+                prefetch_rows(kv.values + key * kv.value_stride, kv.value_stride, kRows, c.block.value_dim);
+            }
+            tile(Count<kRows>{}, key);
+        }
+        if constexpr (kRows > 4)
+            for (; key + 4 <= span.end; key += 4) tile(Count<4>{}, key);
+        if constexpr (kRows > 2)
+            for (; key + 2 <= span.end; key += 2) tile(Count<2>{}, key);
+        for (; key < span.end; ++key) tile(Count<1>{}, key);
+    }
+
+    static void score_span(Context& c, const KeyValueRows& kv, const Span& span) {
         const bool masked = span.first < span.full;
         for_vector_groups(span.first, c.vectors, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
             if (masked)
-                score_columns<vectors.value, true>(c, keys, key_stride, span, first);
+                score_columns<vectors.value, true>(c, kv, span, first);
             else
-                score_columns<vectors.value, false>(c, keys, key_stride, span, first);
+                score_columns<vectors.value, false>(c, kv, span, first);
         });
     }
 
@@ -163,8 +183,8 @@ struct QueryLanes {
     /// accumulators[column][lane] += sum over keys of values[key][column] * weights[key][lane]. A masked weight is skipped rather
     /// than multiplied: what the value holds there (NaN, Inf) must not leak.
     template <int Columns, int Vectors, bool Masked>
-    static HEADWISE_INLINE void value_tile(const float* values, std::int64_t value_stride, const float* weights,
-                                           std::int64_t stride, float* accumulators, const float* limit, int begin, int end) {
+    static HEADWISE_TILE void value_tile(const float* values, std::int64_t value_stride, const float* weights, std::int64_t stride,
+                                         float* accumulators, const float* limit, int begin, int end) {
         F sum[Columns][Vectors];
         HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
             S::load(accumulators + d * stride + v * W);
@@ -195,9 +215,11 @@ struct QueryLanes {
         const float* weights = c.block.scores + first * W;
         float* accumulators = c.block.accumulators + first * W;
         std::int64_t d = 0;
-        for (; d + kColumns <= c.block.value_dim; d += kColumns)
+        for (; d + kColumns <= c.block.value_dim; d += kColumns) {
+            fetch_ahead(c);
             value_tile<kColumns, Vectors, Masked>(values + d, value_stride, weights, c.stride, accumulators + d * c.stride,
                                                   c.limit + first * W, span.begin, span.end);
+        }
         for (; d < c.block.value_dim; ++d)
             value_tile<1, Vectors, Masked>(values + d, value_stride, weights, c.stride, accumulators + d * c.stride,
                                            c.limit + first * W, span.begin, span.end);
@@ -266,17 +288,17 @@ struct QueryLanes {
                 const std::int64_t limit = block.key_limit[row < block.rows ? row : block.rows - 1] - origin;
                 c.limit[row] = static_cast<float>(limit < 0 ? 0 : (limit > keys ? keys : limit));
             }
-        const float* key_rows = kv.keys + origin * kv.key_stride;
-        const float* value_rows = kv.values + origin * kv.value_stride;
+        const KeyValueRows here{kv.keys + origin * kv.key_stride, kv.key_stride, kv.values + origin * kv.value_stride,
+                                kv.value_stride};
         int seen[kBlockVectors] = {};  // keys of this block that each vector sees
         for_spans(c, origin, keys, [&](const Span& span) HEADWISE_LAMBDA_INLINE {
-            score_span(c, key_rows, kv.key_stride, span);
+            score_span(c, here, span);
             for (int v = span.first; v < c.vectors; ++v) seen[v] = span.end;
         });
         for (int v = 0; v < c.vectors; ++v)
             if (seen[v] > 0) weights(c, v, seen[v]);
         for_spans(c, origin, keys,
-                  [&](const Span& span) HEADWISE_LAMBDA_INLINE { value_span(c, value_rows, kv.value_stride, span); });
+                  [&](const Span& span) HEADWISE_LAMBDA_INLINE { value_span(c, here.values, here.value_stride, span); });
     }
 
     // ---- the kernel's functions
@@ -289,15 +311,25 @@ struct QueryLanes {
                   .block_max = {},
                   .limit = {}};
         if (block.key_limit && block.key_limit[block.rows - 1] < key_end) key_end = block.key_limit[block.rows - 1];
-        for (std::int64_t origin = key_begin; origin < key_end; origin += kKeyBlock)
-            attend_key_block(c, kv, origin, static_cast<int>(key_end - origin < kKeyBlock ? key_end - origin : kKeyBlock));
+        if (key_begin >= key_end) return;
+        // Blocks of equal size, in whole score tiles, rather than full ones and a small rest.
+        constexpr int kRows = score_rows<S>(kTileVectors);
+        const std::int64_t keys = key_end - key_begin, blocks = (keys + kKeyBlock - 1) / kKeyBlock;
+        const std::int64_t size = ((keys + blocks - 1) / blocks + kRows - 1) / kRows * kRows;
+        // The rows to fetch ahead, spread over the value tiles.
+        const std::int64_t tiles = (keys + size - 1) / size * ((block.value_dim + 3) / 4);
+        c.fetch_rows = (block.fetch_count + tiles - 1) / tiles;
+        for (std::int64_t origin = key_begin; origin < key_end; origin += size)
+            attend_key_block(c, kv, origin, static_cast<int>(key_end - origin < size ? key_end - origin : size));
     }
 
     /// queries[d][row] = rows[row][d] * scale; rows beyond the last are 0.
     static void pack_queries(const AttentionBlock& block, const float* const* rows, float scale) {
         const std::int64_t stride = padded_rows(block);
         const F factor = S::broadcast(scale);
-        for (std::int64_t row = 0; row < stride; row += W)
+        for (std::int64_t row = 0; row < stride; row += W) {
+            for (std::int64_t next = row + W; next < row + 2 * W && next < block.rows; ++next)
+                prefetch_rows(rows[next], 0, 1, block.head_dim);
             for (std::int64_t d = 0; d < block.head_dim; d += W) {
                 const std::int64_t dims = block.head_dim - d < W ? block.head_dim - d : W;
                 F tile[W];
@@ -315,6 +347,7 @@ struct QueryLanes {
                     HEADWISE_UNROLL for (int i = 0; i < W; ++i) if (i < dims) S::store(to + i * stride, tile[i]);
                 }
             }
+        }
     }
 
     static void clear(const AttentionBlock& block) {

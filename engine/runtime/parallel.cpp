@@ -9,24 +9,39 @@
 #include <atomic>
 
 namespace headwise::runtime {
+namespace {
 
-int available_workers() noexcept { return tbb::this_task_arena::max_concurrency(); }
+// Workers draw one item ahead while more than this many for each of them are left.
+constexpr std::int64_t kReserveUntil = 4;
 
-// One oneTBB task per worker, each drawing items until none is left, rather than one per item: scratch memory belongs to a worker and
-// not to a thread, so its amount is known beforehand and nested or foreign arenas do no harm; the order of the items is kept (costliest
-// first is then list scheduling); and a run makes a handful of tasks whatever its size. A task that starts late finds the counter run out.
-void for_each_item(int workers, std::int64_t items, void (*body)(void*, int, std::int64_t), void* context) {
+}  // namespace
+
+int available_workers() noexcept {
+    return tbb::this_task_arena::max_concurrency();
+}
+
+// One oneTBB task per worker, each drawing items until none is left, rather than one per item: scratch memory belongs to a worker
+// and not to a thread, so its amount is known beforehand and nested or foreign arenas do no harm; the order of the items is kept
+// (costliest first is then list scheduling); and a run makes a handful of tasks whatever its size. A task that starts late finds
+// the counter run out.
+void for_each_item(int workers, std::int64_t items, void (*body)(void*, int, std::int64_t, std::int64_t), void* context) {
     const int lanes = static_cast<int>(std::min<std::int64_t>(workers, items));
     if (lanes <= 1) {
-        for (std::int64_t item = 0; item < items; ++item) body(context, 0, item);
+        for (std::int64_t item = 0; item < items; ++item) body(context, 0, item, item + 1 < items ? item + 1 : kUnknownItem);
         return;
     }
     std::atomic<std::int64_t> next{0};
     tbb::parallel_for(
         tbb::blocked_range<int>(0, lanes, 1),
         [&](const tbb::blocked_range<int>& range) {
+            const auto draw = [&] { return next.fetch_add(1, std::memory_order_relaxed); };
             for (int lane = range.begin(); lane != range.end(); ++lane)
-                for (std::int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < items;) body(context, lane, item);
+                for (std::int64_t item = draw(); item < items;) {
+                    // Towards the end nobody holds an item in reserve: another worker may be free for it sooner.
+                    const std::int64_t upcoming = item + kReserveUntil * lanes < items ? draw() : kUnknownItem;
+                    body(context, lane, item, upcoming);
+                    item = upcoming == kUnknownItem ? draw() : upcoming;
+                }
         },
         tbb::simple_partitioner{});
 }
