@@ -11,6 +11,7 @@ namespace {
 struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
     static constexpr int kRegisters = 16;
     static constexpr bool kScalesByInfinity = false;
+    static constexpr bool kFused = true;  ///< fma() rounds once
 
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
     static HEADWISE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }

@@ -13,6 +13,7 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
     /// scale_by_power_of_two() gives 0 for n = -inf and inf for n = inf whatever x is, NaN included: the instruction is made for
     /// exp.
     static constexpr bool kScalesByInfinity = true;
+    static constexpr bool kFused = true;  ///< fma() rounds once
 
     /// a * b + c in one rounding. xsimd 8.1 has no AVX-512 fma.
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }

@@ -15,13 +15,20 @@ HEADWISE_INLINE typename S::Floats exp2(typename S::Floats x) {
     if constexpr (!S::kScalesByInfinity) x = S::min(S::broadcast(130.0f), S::max(S::broadcast(-151.0f), x));
     const F n = S::round_nearest(x);
     const F r = x - n;
-    F p = S::broadcast(0x1.470b4ap-13f);
-    p = S::fma(p, r, S::broadcast(0x1.5f7276p-10f));
-    p = S::fma(p, r, S::broadcast(0x1.3b270ep-7f));
-    p = S::fma(p, r, S::broadcast(0x1.c6ae72p-5f));
-    p = S::fma(p, r, S::broadcast(0x1.ebfbe2p-3f));
-    p = S::fma(p, r, S::broadcast(0x1.62e432p-1f));
-    p = S::fma(p, r, S::broadcast(1.0f));
+    F p = S::broadcast(0x1.416b52p-13f);
+    p = S::fma(p, r, S::broadcast(0x1.5f082ep-10f));
+    p = S::fma(p, r, S::broadcast(0x1.3b2de0p-7f));
+    p = S::fma(p, r, S::broadcast(0x1.c6af7cp-5f));
+    p = S::fma(p, r, S::broadcast(0x1.ebfbdcp-3f));
+    if constexpr (S::kFused) {
+        p = S::fma(p, r, S::broadcast(0x1.62e430p-1f));
+        p = S::fma(p, r, S::broadcast(1.0f));
+    } else {
+        // Without a fused multiply-add one rounding too many; in parts of 12 bits the large product is exact.
+        const F high = (r + S::broadcast(3072.0f)) - S::broadcast(3072.0f), low = r - high;
+        const F rest = p * (r * r) + (S::broadcast(0x1.62ep-1f) * low + S::broadcast(0x1.0bfbe8p-15f) * r);
+        p = S::broadcast(1.0f) + (S::broadcast(0x1.62ep-1f) * high + rest);
+    }
     return S::scale_by_power_of_two(p, n);
 }
 
@@ -32,15 +39,14 @@ HEADWISE_INLINE typename S::Floats exp(typename S::Floats x) {
     using F = typename S::Floats;
     x = S::min(S::broadcast(89.0f), S::max(S::broadcast(-104.0f), x));
     const F n = S::round_nearest(x * S::broadcast(0x1.715476p+0f));
-    F r = S::fnma(n, S::broadcast(0x1.62e4p-1f), x);
-    r = S::fnma(n, S::broadcast(1.4286068202862268e-06f), r);
-    F p = S::broadcast(0x1.709b64p-10f);
-    p = S::fma(p, r, S::broadcast(0x1.12903ep-7f));
-    p = S::fma(p, r, S::broadcast(0x1.55515ep-5f));
-    p = S::fma(p, r, S::broadcast(0x1.5553c2p-3f));
-    p = S::fma(p, r, S::broadcast(0x1.000002p-1f));
-    p = S::fma(p, r, S::broadcast(1.0f));
-    p = S::fma(p, r, S::broadcast(1.0f));
+    const F high = S::fnma(n, S::broadcast(0x1.62e4p-1f), x), low = n * S::broadcast(-1.4286068202862268e-06f), r = high + low;
+    F p = S::broadcast(0x1.6b6bbap-10f);
+    p = S::fma(p, r, S::broadcast(0x1.122f1ap-7f));
+    p = S::fma(p, r, S::broadcast(0x1.55568ap-5f));
+    p = S::fma(p, r, S::broadcast(0x1.5554a4p-3f));
+    p = S::fma(p, r, S::broadcast(0.5f));
+    // In this order what the addition rounded off r comes back.
+    p = S::broadcast(1.0f) + (high + S::fma(p, r * r, low));
     return S::scale_by_power_of_two(p, n);
 }
 

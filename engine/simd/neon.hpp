@@ -11,6 +11,7 @@ namespace {
 struct Neon : XsimdPrimitives<xsimd::neon64> {
     static constexpr int kRegisters = 32;
     static constexpr bool kScalesByInfinity = false;
+    static constexpr bool kFused = true;  ///< fma() rounds once
 
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
     static HEADWISE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return vfmsq_f32(c, a, b); }

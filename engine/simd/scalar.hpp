@@ -14,6 +14,7 @@ struct Scalar {
     static constexpr int kLanes = 1;
     static constexpr int kRegisters = 16;
     static constexpr bool kScalesByInfinity = false;
+    static constexpr bool kFused = false;  ///< fma() rounds once
 
     static HEADWISE_INLINE float zero() { return 0; }
     static HEADWISE_INLINE float broadcast(float x) { return x; }

@@ -11,6 +11,7 @@ namespace {
 struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
     static constexpr int kRegisters = 16;
     static constexpr bool kScalesByInfinity = false;
+    static constexpr bool kFused = false;  ///< fma() rounds once
 
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
     static HEADWISE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return _mm_sub_ps(c, _mm_mul_ps(a, b)); }

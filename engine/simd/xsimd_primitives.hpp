@@ -9,8 +9,8 @@
 namespace headwise {
 namespace {
 
-/// What xsimd offers on every architecture, under the names that kernels use. The structs that derive from it (Avx512, Avx2, ...) add what
-/// xsimd lacks. x[i] is lane i.
+/// What xsimd offers on every architecture, under the names that kernels use. The structs that derive from it (Avx512, Avx2, ...)
+/// add what xsimd lacks. x[i] is lane i.
 template <class Arch>
 struct XsimdPrimitives {
     using Floats = xsimd::batch<float, Arch>;

@@ -34,7 +34,9 @@ struct MultiHeadAttentionShape {
 };
 
 /// The multi-head attention layer: projections of query, key and value, attention of all heads in parallel, concatenation and
-/// output projection. Immutable after construction: any number of threads may call forward() at once.
+/// output projection. What lies between the steps is kept for as many sequences at a time as the last cache holds, in a buffer
+/// from the library's pool. The same bits for any thread count and any batch. Immutable after construction: any number of threads
+/// may call forward() at once. forward() throws Error before anything is written.
 class MultiHeadAttention {
   public:
     /// Packs the weights for active_isa(). Throws Error.
@@ -45,13 +47,16 @@ class MultiHeadAttention {
     void forward(const TensorView<const float, 3>& x, const TensorView<float, 3>& out) const;
 
     /// Cross-attention: queries from x [batch, length, model_dim], keys and values from context [batch, context_length,
-    /// context_dim].
+    /// context_dim]. Not for a layer with one packed weight.
     void forward(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context,
                  const TensorView<float, 3>& out) const;
 
   private:
     void check(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context,
                const TensorView<float, 3>& out) const;
+    void run(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context, const TensorView<float, 3>& out) const;
+    void run_group(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context, const TensorView<float, 3>& out,
+                   float* workspace) const;
 
     MultiHeadAttentionShape shape_;
     AttentionOptions options_;

@@ -109,12 +109,6 @@ class Comparer {
         return {sizes, attention_workload(std::move(tensors))};
     }
 
-    /// Fewer than 4 FLOPs for each byte read: no machine of today can be kept busy from memory then (here: 6 to 10 and more).
-    static Bound bound_of(const Workload& workload) {
-        if (workload.flops() >= 4 * workload.read_bytes()) return Bound::multiply_add;
-        return workload.read_bytes() > 2 * static_cast<double>(cpu_info().caches.l3) ? Bound::memory : Bound::cache;
-    }
-
     CaseResult time(Workload& workload, ThreadTeam& team) {
         CaseResult result;
         result.threads = team.threads();

@@ -42,6 +42,8 @@ struct Comparison {
     std::vector<CaseResult> results;                            ///< by case, then by number of threads
 };
 
+Bound bound_of(const Workload& workload);
+
 /// Whether the engine's result is so far from the f64 loops that no rounding explains it.
 bool is_wrong(const Accuracy& accuracy);
 

@@ -91,9 +91,4 @@ std::string table_notes(const Comparison& comparison) {
     return text;
 }
 
-bool is_wrong(const Accuracy& accuracy) {
-    // Rounding moves results by some 1e-6 of the largest; bugs move them by much more.
-    return accuracy.rows > 0 && !(accuracy.engine_error <= 1e-4 * accuracy.largest + 4 * accuracy.naive_error);
-}
-
 }  // namespace headwise::tools
