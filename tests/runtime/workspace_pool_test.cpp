@@ -14,7 +14,8 @@ namespace {
 using runtime::PooledWorkspace;
 
 TEST_CASE("a workspace has the size asked for and begins at a cache line") {
-    for (const std::size_t bytes : {1, 63, 64, 65, 4096, 1'000'000}) {
+    for (const std::size_t bytes :
+         {std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{65}, std::size_t{4096}, std::size_t{1} << 20}) {
         const PooledWorkspace workspace(bytes);
         CHECK(workspace.bytes().size() == bytes);
         CHECK(reinterpret_cast<std::uintptr_t>(workspace.bytes().data()) % 64 == 0);
