@@ -31,7 +31,8 @@ class Pool {
     /// Keeps the buffer in place of the smallest idle one, and returns that (or the buffer itself), to be freed.
     Buffer give(Buffer buffer) {
         const std::scoped_lock lock(mutex_);
-        Buffer& smallest = *std::min_element(idle_.begin(), idle_.end(), [](const Buffer& a, const Buffer& b) { return a.capacity < b.capacity; });
+        Buffer& smallest =
+            *std::min_element(idle_.begin(), idle_.end(), [](const Buffer& a, const Buffer& b) { return a.capacity < b.capacity; });
         if (smallest.capacity < buffer.capacity) std::swap(smallest, buffer);
         return buffer;
     }

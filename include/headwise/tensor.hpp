@@ -30,7 +30,8 @@ struct TensorView {
         }
     }
 
-    constexpr TensorView(T* data_, const Extents& extent_, const Extents& stride_) : data(data_), extent(extent_), stride(stride_) {}
+    constexpr TensorView(T* data_, const Extents& extent_, const Extents& stride_)
+        : data(data_), extent(extent_), stride(stride_) {}
 
     /// A view of mutable elements is also a view of const elements.
     template <class U>
