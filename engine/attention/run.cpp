@@ -21,12 +21,10 @@ class AttentionRun {
         AttentionBlock block = prepare(worker, place, workspace_.state(worker, 0));
         const KeyValueRows kv = key_value_rows(place);
         fetch_ahead(block, worker, place, upcoming);
-        kernel_.clear(block);
         kernel_.attend(block, kv, 0, chunk_end(0));
         block.fetch_count = 0;
         for (std::int64_t chunk = 1; chunk < schedule_.chunks && chunk * schedule_.key_chunk < keys_seen(block); ++chunk) {
             const AttentionBlock part = with_state(block, workspace_.state(worker, 1));
-            kernel_.clear(part);
             kernel_.attend(part, kv, chunk * schedule_.key_chunk, chunk_end(chunk));
             kernel_.merge(block, part);
         }
@@ -40,7 +38,6 @@ class AttentionRun {
         const Place place = place_of(index);
         const BlockState first = workspace_.partial(index * schedule_.chunks);
         AttentionBlock block = prepare(worker, place, workspace_.partial(item));
-        kernel_.clear(block);
         kernel_.attend(block, key_value_rows(place), chunk * schedule_.key_chunk, chunk_end(chunk));
 
         std::atomic_ref<std::int32_t> finished(*workspace_.finished(index));

@@ -39,9 +39,7 @@ struct AttentionKernel {
     std::int64_t key_block;  ///< keys whose scores are held at once
     /// Packs the query rows; rows[i] points at row i.
     void (*pack_queries)(const AttentionBlock& block, const float* const* rows, float scale);
-    /// Sets the state of "no key seen yet".
-    void (*clear)(const AttentionBlock& block);
-    /// Continues with the keys [key_begin, key_end).
+    /// Sets the state to that of the keys [key_begin, key_end), whatever it was before.
     void (*attend)(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end);
     /// Adds the state `from` (same rows, later keys) to that of `into`.
     void (*merge)(const AttentionBlock& into, const AttentionBlock& from);

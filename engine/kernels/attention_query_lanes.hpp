@@ -55,6 +55,7 @@ struct QueryLanes {
         const AttentionBlock& block;
         std::int64_t stride;  // rows padded: the distance of the packed arrays' rows
         int vectors;
+        bool fresh = false;                        // no key seen yet: what row_sum and accumulators hold does not matter
         std::int64_t fetched = 0, fetch_rows = 0;  // of block.fetch: done, and how many at a time
         alignas(64) float block_max[kMaxRows];
         alignas(64) float limit[kMaxRows];  // key_limit relative to the key block, where one lies within
@@ -65,21 +66,49 @@ struct QueryLanes {
     // ---- scores
     // ---------------------------------------------------------------------------------------------------------------------------
 
+    /// What a score tile asks for while it computes: its own keys' values, and keys of a later tile.
+    struct Ahead {
+        const float* keys;
+        const float* values;
+        std::int64_t key_stride, value_stride;
+    };
+
     /// scores[row][lane] = sum over d of keys[row][d] * queries[d][lane], and the running maximum over the rows.
-    template <int Rows, int Vectors, bool Masked>
+    template <int Rows, int Vectors, bool Masked, bool Fetch>
     static HEADWISE_TILE void score_tile(const float* keys, std::int64_t key_stride, const float* queries, std::int64_t stride,
-                                         std::int64_t head_dim, float* scores, float* block_max, const float* limit, int key) {
+                                         std::int64_t head_dim, float* scores, float* block_max, const float* limit, int key,
+                                         const Ahead& ahead) {
         F sum[Rows][Vectors];
         HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::zero();
-        HEADWISE_NO_UNROLL for (std::int64_t d = 0; d < head_dim; ++d) {
+        std::int64_t d = 0;
+        const auto step = [&]() HEADWISE_LAMBDA_INLINE {
             F q[Vectors];
             HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) q[v] = S::load(queries + d * stride + v * W);
             HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
                 const F k = S::broadcast(keys[r * key_stride + d]);
                 HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::fma(k, q[v], sum[r][v]);
             }
+            ++d;
+        };
+        if constexpr (Fetch) {
+            // One line at a time: a burst would fill the queue of cache misses, and the loads would wait behind it (1.3 cycles a
+            // line, Zen 4).
+            static_assert(2 * Rows <= kLine);
+            while (d + kLine <= head_dim) {
+                const float* line = ahead.keys + d;
+                HEADWISE_NO_UNROLL for (int r = 0; r < Rows; ++r, line += ahead.key_stride) {
+                    __builtin_prefetch(line);
+                    step();
+                }
+                line = ahead.values + (d - Rows);
+                HEADWISE_NO_UNROLL for (int r = 0; r < Rows; ++r, line += ahead.value_stride) {
+                    __builtin_prefetch(line);
+                    step();
+                }
+                HEADWISE_NO_UNROLL for (int r = 2 * Rows; r < kLine; ++r) step();
+            }
         }
-        HEADWISE_FORGET(scores);
+        HEADWISE_NO_UNROLL while (d < head_dim) step();
         HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
             F largest = S::load(block_max + v * W);
             HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
@@ -94,50 +123,50 @@ struct QueryLanes {
         }
     }
 
-    /// Fetches rows that will be read soon. A tile's loops keep so many multiply-adds in flight that the instructions between two
-    /// tiles cost nothing.
-    static HEADWISE_INLINE void prefetch_rows(const float* rows, std::int64_t stride, int count, std::int64_t dim) {
-        for (int r = 0; r < count; ++r, rows += stride)
-            for (std::int64_t d = 0; d < dim; d += kLine) __builtin_prefetch(rows + d);
-    }
     static constexpr int kLine = 16;  // floats in a cache line
+
+    static HEADWISE_INLINE void prefetch_row(const float* row, std::int64_t dim) {
+        for (std::int64_t d = 0; d < dim; d += kLine) __builtin_prefetch(row + d);
+    }
 
     static HEADWISE_INLINE void fetch_ahead(Context& c) {
         const std::int64_t end = c.fetched + c.fetch_rows < c.block.fetch_count ? c.fetched + c.fetch_rows : c.block.fetch_count;
-        for (; c.fetched < end; ++c.fetched) prefetch_rows(c.block.fetch[c.fetched], 0, 1, c.block.head_dim);
+        for (; c.fetched < end; ++c.fetched) prefetch_row(c.block.fetch[c.fetched], c.block.head_dim);
     }
 
-    /// The score tiles of the row vectors [first, first + Vectors) and the keys of a span.
-    template <int Vectors, bool Masked>
+    /// The score tiles of the row vectors [first, first + Vectors) and the keys of a span. With Fetch they also ask for what the
+    /// next ones read.
+    template <int Vectors, bool Masked, bool Fetch>
     static HEADWISE_INLINE void score_columns(Context& c, const KeyValueRows& kv, const Span& span, int first) {
         constexpr int kRows = score_rows<S>(Vectors);
-        const auto tile = [&](auto rows, int key) HEADWISE_LAMBDA_INLINE {
-            score_tile<rows.value, Vectors, Masked>(kv.keys + key * kv.key_stride, kv.key_stride, c.block.queries + first * W,
-                                                    c.stride, c.block.head_dim, c.block.scores + key * c.stride + first * W,
-                                                    c.block_max + first * W, c.limit + first * W, key);
+        const auto tile = [&](auto rows, auto fetch, int key) HEADWISE_LAMBDA_INLINE {
+            const Ahead ahead{kv.keys + (key + 2 * kRows) * kv.key_stride, kv.values + key * kv.value_stride, kv.key_stride,
+                              kv.value_stride};
+            score_tile<rows.value, Vectors, Masked, fetch.value != 0>(
+                kv.keys + key * kv.key_stride, kv.key_stride, c.block.queries + first * W, c.stride, c.block.head_dim,
+                c.block.scores + key * c.stride + first * W, c.block_max + first * W, c.limit + first * W, key, ahead);
         };
         int key = span.begin;
         for (; key + kRows <= span.end; key += kRows) {
-            if (first == span.first) {
-                prefetch_rows(kv.keys + (key + 2 * kRows) * kv.key_stride, kv.key_stride, kRows, c.block.head_dim);
-                prefetch_rows(kv.values + key * kv.value_stride, kv.value_stride, kRows, c.block.value_dim);
-            }
-            tile(Count<kRows>{}, key);
+            if (kRows == 6 && span.end - key == 8) break;  // 4 + 4 are quicker than 6 + 2
+            tile(Count<kRows>{}, Count < Fetch && kRows <= 8 > {}, key);
         }
         if constexpr (kRows > 4)
-            for (; key + 4 <= span.end; key += 4) tile(Count<4>{}, key);
+            for (; key + 4 <= span.end; key += 4) tile(Count<4>{}, Count<0>{}, key);
         if constexpr (kRows > 2)
-            for (; key + 2 <= span.end; key += 2) tile(Count<2>{}, key);
-        for (; key < span.end; ++key) tile(Count<1>{}, key);
+            for (; key + 2 <= span.end; key += 2) tile(Count<2>{}, Count<0>{}, key);
+        for (; key < span.end; ++key) tile(Count<1>{}, Count<0>{}, key);
     }
 
     static void score_span(Context& c, const KeyValueRows& kv, const Span& span) {
         const bool masked = span.first < span.full;
         for_vector_groups(span.first, c.vectors, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
             if (masked)
-                score_columns<vectors.value, true>(c, kv, span, first);
+                score_columns<vectors.value, true, false>(c, kv, span, first);
+            else if (first == span.first)
+                score_columns<vectors.value, false, true>(c, kv, span, first);
             else
-                score_columns<vectors.value, false>(c, kv, span, first);
+                score_columns<vectors.value, false, false>(c, kv, span, first);
         });
     }
 
@@ -149,10 +178,13 @@ struct QueryLanes {
     /// beside it.
     static HEADWISE_INLINE void weights(Context& c, int vector, int keys) {
         const std::int64_t at = vector * W;
-        const F old_max = S::load(c.block.row_max + at), block_max = S::load(c.block_max + at);
+        const F old_max = c.fresh ? S::broadcast(kLowest) : S::load(c.block.row_max + at), block_max = S::load(c.block_max + at);
         const auto rises = S::less(old_max + S::broadcast(kRescaleThreshold), block_max);
-        F max = old_max, sum = S::load(c.block.row_sum + at);
-        if (S::any(rises)) {
+        F max = old_max, sum = c.fresh ? S::zero() : S::load(c.block.row_sum + at);
+        if (c.fresh) {
+            max = S::select(rises, block_max, old_max);
+            S::store(c.block.row_max + at, max);
+        } else if (S::any(rises)) {
             max = S::select(rises, block_max, old_max);
             const F factor = exp2<S>(old_max - max);  // exactly 1 in lanes that do not rise
             S::store(c.block.row_max + at, max);
@@ -180,27 +212,37 @@ struct QueryLanes {
     // ---- values
     // ---------------------------------------------------------------------------------------------------------------------------
 
-    /// accumulators[column][lane] += sum over keys of values[key][column] * weights[key][lane]. A masked weight is skipped rather
-    /// than multiplied: what the value holds there (NaN, Inf) must not leak.
+    /// accumulators[column][lane] += sum over the keys [begin, end) of values[key][column] * weights[key][lane], or = that if
+    /// fresh. With Masked, some lanes do not see the keys from `full` on. Their weight is skipped rather than multiplied: what the
+    /// value holds there (NaN, Inf) must not leak.
     template <int Columns, int Vectors, bool Masked>
     static HEADWISE_TILE void value_tile(const float* values, std::int64_t value_stride, const float* weights, std::int64_t stride,
-                                         float* accumulators, const float* limit, int begin, int end) {
+                                         float* accumulators, const float* limit, int begin, int full, int end, bool fresh) {
         F sum[Columns][Vectors];
-        HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
-            S::load(accumulators + d * stride + v * W);
+        if (fresh) {
+            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
+                S::zero();
+        } else {
+            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
+                S::load(accumulators + d * stride + v * W);
+        }
         const float* value = values + begin * value_stride;
         const float* weight = weights + begin * stride;
-        HEADWISE_NO_UNROLL for (int key = begin; key < end; ++key, value += value_stride, weight += stride) {
+        HEADWISE_NO_UNROLL for (int key = begin; key < full; ++key, value += value_stride, weight += stride) {
             F w[Vectors];
             HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) w[v] = S::load(weight + v * W);
             HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) {
                 const F x = S::broadcast(value[d]);
+                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] = S::fma(x, w[v], sum[d][v]);
+            }
+        }
+        if constexpr (Masked) {
+            HEADWISE_NO_UNROLL for (int key = full; key < end; ++key, value += value_stride, weight += stride) {
                 HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
-                    if constexpr (Masked)
-                        sum[d][v] = S::masked_fma(S::less(S::broadcast(static_cast<float>(key)), S::load(limit + v * W)), x, w[v],
-                                                  sum[d][v]);
-                    else
-                        sum[d][v] = S::fma(x, w[v], sum[d][v]);
+                    const F w = S::load(weight + v * W);
+                    const auto sees = S::less(S::broadcast(static_cast<float>(key)), S::load(limit + v * W));
+                    HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) sum[d][v] =
+                        S::masked_fma(sees, S::broadcast(value[d]), w, sum[d][v]);
                 }
             }
         }
@@ -208,31 +250,34 @@ struct QueryLanes {
             S::store(accumulators + d * stride + v * W, sum[d][v]);
     }
 
-    template <int Vectors, bool Masked>
-    static HEADWISE_INLINE void value_columns_of(Context& c, const float* values, std::int64_t value_stride, const Span& span,
-                                                 int first) {
-        constexpr int kColumns = value_columns<S>(Vectors);
+    /// All value columns of the row vectors [first, first + Vectors) and the keys [begin, end).
+    template <int Columns, int Vectors, bool Masked>
+    static HEADWISE_INLINE void value_columns_of(Context& c, const KeyValueRows& kv, int first, int begin, int full, int end) {
         const float* weights = c.block.scores + first * W;
         float* accumulators = c.block.accumulators + first * W;
         std::int64_t d = 0;
-        for (; d + kColumns <= c.block.value_dim; d += kColumns) {
+        for (; d + Columns <= c.block.value_dim; d += Columns) {
             fetch_ahead(c);
-            value_tile<kColumns, Vectors, Masked>(values + d, value_stride, weights, c.stride, accumulators + d * c.stride,
-                                                  c.limit + first * W, span.begin, span.end);
+            value_tile<Columns, Vectors, Masked>(kv.values + d, kv.value_stride, weights, c.stride, accumulators + d * c.stride,
+                                                 c.limit + first * W, begin, full, end, c.fresh);
         }
         for (; d < c.block.value_dim; ++d)
-            value_tile<1, Vectors, Masked>(values + d, value_stride, weights, c.stride, accumulators + d * c.stride,
-                                           c.limit + first * W, span.begin, span.end);
+            value_tile<1, Vectors, Masked>(kv.values + d, kv.value_stride, weights, c.stride, accumulators + d * c.stride,
+                                           c.limit + first * W, begin, full, end, c.fresh);
     }
 
-    static void value_span(Context& c, const float* values, std::int64_t value_stride, const Span& span) {
-        for_vector_groups(span.first, span.full, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
-            value_columns_of<vectors.value, true>(c, values, value_stride, span, first);
-        });
-        for_vector_groups(span.full, c.vectors, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
-            value_columns_of<vectors.value, false>(c, values, value_stride, span, first);
-        });
+    /// Keys that all rows see, [0, everybody), with vectors side by side; then those that only some see, vector by vector.
+    static void values(Context& c, const KeyValueRows& kv, int everybody, const int* full, const int* seen) {
+        if (everybody > 0) {
+            for_vector_groups(0, c.vectors, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
+                value_columns_of<value_columns<S>(vectors.value), vectors.value, false>(c, kv, first, 0, everybody, everybody);
+            });
+            c.fresh = false;
+        }
+        for (int v = 0; v < c.vectors; ++v)
+            if (seen[v] > everybody) value_columns_of<kTailColumns, 1, true>(c, kv, v, everybody, full[v], seen[v]);
     }
+    static constexpr int kTailColumns = S::kRegisters == 32 ? 16 : 8;  // chains of multiply-adds
 
     // ---- key blocks
     // -----------------------------------------------------------------------------------------------------------------------
@@ -253,28 +298,19 @@ struct QueryLanes {
         if (end - begin == 1) function(Count<1>{}, begin);
     }
 
-    /// The keys [begin, end) from `origin` on, none of them beyond the last row's limit, cut where fewer vectors see them: first
-    /// all that everybody sees, then steps of one vector of keys, each with the vectors that see any of it. function(span).
+    /// The keys [0, keys) of a block, cut where fewer vectors see them: first all that everybody sees, then steps of one vector of
+    /// keys, each with the vectors that see any of it. function(span).
     template <class Function>
-    static HEADWISE_INLINE void for_spans(const Context& c, std::int64_t origin, int keys, Function function) {
-        const std::int64_t* limit = c.block.key_limit;
-        if (!limit) {
-            function(Span{0, keys, 0, 0});
-            return;
-        }
-        const auto clamped = [](std::int64_t x, int high) { return static_cast<int>(x < 0 ? 0 : (x > high ? high : x)); };
-        const int everybody = clamped(limit[0] - origin, keys);
+    static HEADWISE_INLINE void for_spans(const Context& c, int everybody, int keys, const int* full, const int* seen,
+                                          Function function) {
         if (everybody > 0) function(Span{0, everybody, 0, 0});
-        int first = 0, full = 0;
+        int first = 0, all = 0;
         for (int begin = everybody; begin < keys;) {
             const int end = begin + kStep < keys ? begin + kStep : keys;
-            const auto last_row = [&](int vector) {
-                return (vector + 1) * W < c.block.rows ? (vector + 1) * W - 1 : c.block.rows - 1;
-            };
-            while (first < c.vectors && limit[last_row(first)] <= origin + begin) ++first;
-            if (full < first) full = first;
-            while (full < c.vectors && limit[full * W] < origin + end) ++full;
-            function(Span{begin, end, first, full});
+            while (first < c.vectors && seen[first] <= begin) ++first;
+            if (all < first) all = first;
+            while (all < c.vectors && full[all] < end) ++all;
+            function(Span{begin, end, first, all});
             begin = end;
         }
     }
@@ -283,22 +319,30 @@ struct QueryLanes {
     static void attend_key_block(Context& c, const KeyValueRows& kv, std::int64_t origin, int keys) {
         const AttentionBlock& block = c.block;
         for (int v = 0; v < c.vectors; ++v) S::store(c.block_max + v * W, S::broadcast(-__builtin_inff()));
-        if (block.key_limit)
-            for (std::int64_t row = 0; row < c.stride; ++row) {
-                const std::int64_t limit = block.key_limit[row < block.rows ? row : block.rows - 1] - origin;
-                c.limit[row] = static_cast<float>(limit < 0 ? 0 : (limit > keys ? keys : limit));
-            }
+        const auto limit_of = [&](std::int64_t row) {
+            if (!block.key_limit) return keys;
+            const std::int64_t limit = block.key_limit[row < block.rows ? row : block.rows - 1] - origin;
+            return static_cast<int>(limit < 0 ? 0 : (limit > keys ? keys : limit));
+        };
+        const int everybody = limit_of(0);
+        if (everybody < keys)
+            for (std::int64_t row = 0; row < c.stride; ++row) c.limit[row] = static_cast<float>(limit_of(row));
+        int full[kBlockVectors], seen[kBlockVectors];  // keys of this block that all, and that any, of a vector's rows see
+        for (int v = 0; v < c.vectors; ++v) {
+            full[v] = limit_of(v * W);
+            seen[v] = limit_of(v * W + W - 1);
+        }
+        if (c.fresh && everybody == 0) {
+            clear(block);
+            c.fresh = false;
+        }
+
         const KeyValueRows here{kv.keys + origin * kv.key_stride, kv.key_stride, kv.values + origin * kv.value_stride,
                                 kv.value_stride};
-        int seen[kBlockVectors] = {};  // keys of this block that each vector sees
-        for_spans(c, origin, keys, [&](const Span& span) HEADWISE_LAMBDA_INLINE {
-            score_span(c, here, span);
-            for (int v = span.first; v < c.vectors; ++v) seen[v] = span.end;
-        });
+        for_spans(c, everybody, keys, full, seen, [&](const Span& span) HEADWISE_LAMBDA_INLINE { score_span(c, here, span); });
         for (int v = 0; v < c.vectors; ++v)
             if (seen[v] > 0) weights(c, v, seen[v]);
-        for_spans(c, origin, keys,
-                  [&](const Span& span) HEADWISE_LAMBDA_INLINE { value_span(c, here.values, here.value_stride, span); });
+        values(c, here, everybody, full, seen);
     }
 
     // ---- the kernel's functions
@@ -308,10 +352,14 @@ struct QueryLanes {
         Context c{.block = block,
                   .stride = padded_rows(block),
                   .vectors = static_cast<int>(padded_rows(block) / W),
+                  .fresh = true,
                   .block_max = {},
                   .limit = {}};
         if (block.key_limit && block.key_limit[block.rows - 1] < key_end) key_end = block.key_limit[block.rows - 1];
-        if (key_begin >= key_end) return;
+        if (key_begin >= key_end) {
+            clear(block);
+            return;
+        }
         // Blocks of equal size, in whole score tiles, rather than full ones and a small rest.
         constexpr int kRows = score_rows<S>(kTileVectors);
         const std::int64_t keys = key_end - key_begin, blocks = (keys + kKeyBlock - 1) / kKeyBlock;
@@ -329,7 +377,7 @@ struct QueryLanes {
         const F factor = S::broadcast(scale);
         for (std::int64_t row = 0; row < stride; row += W) {
             for (std::int64_t next = row + W; next < row + 2 * W && next < block.rows; ++next)
-                prefetch_rows(rows[next], 0, 1, block.head_dim);
+                prefetch_row(rows[next], block.head_dim);
             for (std::int64_t d = 0; d < block.head_dim; d += W) {
                 const std::int64_t dims = block.head_dim - d < W ? block.head_dim - d : W;
                 F tile[W];
@@ -350,6 +398,7 @@ struct QueryLanes {
         }
     }
 
+    /// The state of rows that have seen no key.
     static void clear(const AttentionBlock& block) {
         const std::int64_t stride = padded_rows(block);
         for (std::int64_t i = 0; i < stride; i += W) {
@@ -407,7 +456,6 @@ constexpr AttentionKernel query_lanes_kernel() {
             .dim_unit = 1,
             .key_block = Kernel::kKeyBlock,
             .pack_queries = Kernel::pack_queries,
-            .clear = Kernel::clear,
             .attend = Kernel::attend,
             .merge = Kernel::merge,
             .finish = Kernel::finish};

@@ -16,6 +16,14 @@ struct MatmulFinish {
     std::int64_t residual_row = 0;
 };
 
+/// Rows of memory that will be read soon.
+struct FetchRows {
+    const float* first = nullptr;
+    std::int64_t stride = 0;
+    std::int64_t rows = 0;
+    std::int64_t length = 0;  ///< of a row, in floats
+};
+
 /// One panel of a product: sum[i][j] = sum over p of a[i][p] * b[p][j] for i < rows, p < depth and j < columns, where columns is at
 /// most MatmulKernels::tile_columns. Strides in elements. Each sum is one chain of multiply-adds in the order of p, begun at 0 or
 /// at what c holds: how rows, columns and depth are cut into calls does not change a bit of it.
@@ -29,6 +37,7 @@ struct MatmulPanel {
     std::int64_t c_row;
     bool resume;                 ///< c holds the sums over the p before these
     const MatmulFinish* finish;  ///< null: c gets the sums as they are
+    FetchRows fetch;             ///< fetched into the second cache meanwhile
 };
 
 struct MatmulKernels {

@@ -35,8 +35,17 @@ struct PanelProduct {
   private:
     template <int Vectors, bool kPartial>
     static void row_tiles(const MatmulPanel& panel) {
-        std::int64_t i = 0;
-        for (; i + kRows <= panel.rows; i += kRows) tile<kRows, Vectors, kPartial>(panel, i);
+        // What is fetched ahead is spread over the tiles, in between them: a tile's loop keeps the multiply-adds busy for so long
+        // that some instructions between two of them cost nothing.
+        const std::int64_t tiles = (panel.rows + kRows - 1) / kRows, share = (panel.fetch.rows + tiles - 1) / tiles;
+        std::int64_t i = 0, fetched = 0;
+        for (; i + kRows <= panel.rows; i += kRows) {
+            for (const std::int64_t end = fetched + share; fetched < end && fetched < panel.fetch.rows; ++fetched)
+                fetch_row<kSecondCache>(panel.fetch.first + fetched * panel.fetch.stride, panel.fetch.length);
+            for (std::int64_t next = i + kRows; next < i + 2 * kRows && next < panel.rows; ++next)
+                fetch_row<kFirstCache>(panel.c + next * panel.c_row, panel.columns);
+            tile<kRows, Vectors, kPartial>(panel, i);
+        }
         switch (panel.rows - i) {
             case 5: tile<5, Vectors, kPartial>(panel, i); break;
             case 4: tile<4, Vectors, kPartial>(panel, i); break;
@@ -45,6 +54,15 @@ struct PanelProduct {
             case 1: tile<1, Vectors, kPartial>(panel, i); break;
             default: break;
         }
+    }
+
+    // Third argument of __builtin_prefetch.
+    static constexpr int kFirstCache = 3, kSecondCache = 2;
+
+    template <int kCache>
+    static HEADWISE_INLINE void fetch_row(const float* row, std::int64_t length) {
+        constexpr std::int64_t kLine = 16;  // floats
+        for (std::int64_t j = 0; j < length; j += kLine) __builtin_prefetch(row + j, 0, kCache);
     }
 
     template <int Rows, int Vectors, bool kPartial>

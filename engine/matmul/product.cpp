@@ -22,18 +22,24 @@ class BlockedProduct {
         : product_(product), kernels_(*product.kernels), blocking_(blocking), finish_(finish), workspace_(workspace) {}
 
     /// Neighbours in time share rows of a.
-    void run_item(int worker, std::int64_t item) const {
-        const std::int64_t column = item % blocking_.column_items * blocking_.item_columns, group = item / blocking_.column_items;
-        const std::int64_t row = group % blocking_.row_items * blocking_.item_rows;
-        run_block(worker, {.batch = group / blocking_.row_items,
-                           .row = row,
-                           .rows = std::min(blocking_.item_rows, product_.c.extent[1] - row),
-                           .column = column,
-                           .columns = std::min(blocking_.item_columns, product_.c.extent[2] - column)});
+    void run_item(int worker, std::int64_t item, std::int64_t upcoming) const {
+        const FetchRows after = upcoming == runtime::kUnknownItem ? FetchRows{} : panel_to_pack(block_of(upcoming), 0, 0);
+        run_block(worker, block_of(item), after);
     }
 
   private:
-    void run_block(int worker, const Block& block) const {
+    Block block_of(std::int64_t item) const {
+        const std::int64_t column = item % blocking_.column_items * blocking_.item_columns, group = item / blocking_.column_items;
+        const std::int64_t row = group % blocking_.row_items * blocking_.item_rows;
+        return {.batch = group / blocking_.row_items,
+                .row = row,
+                .rows = std::min(blocking_.item_rows, product_.c.extent[1] - row),
+                .column = column,
+                .columns = std::min(blocking_.item_columns, product_.c.extent[2] - column)};
+    }
+
+    /// `after` is what is packed first when this block is done.
+    void run_block(int worker, const Block& block, const FetchRows& after) const {
         float* packed_a = workspace_ + worker * (blocking_.packed_a_size + blocking_.packed_b_size);
         float* packed_b = packed_a + blocking_.packed_a_size;
         const std::int64_t k = product_.a.extent[2];
@@ -42,15 +48,29 @@ class BlockedProduct {
             const std::int64_t depth = std::min(blocking_.kc, k - pc);
             for (std::int64_t ic = 0; ic < block.rows; ic += blocking_.mc) {
                 const Block part{block.batch, block.row + ic, std::min(blocking_.mc, block.rows - ic), block.column, block.columns};
-                run_panels(part, pc, depth, packed_a, packed_b, ic == 0);
+                const FetchRows next = ic + blocking_.mc < block.rows ? FetchRows{}
+                                       : pc + depth < k               ? panel_to_pack(block, pc + depth, 0)
+                                                                      : after;
+                run_panels(part, pc, depth, packed_a, packed_b, ic == 0, next);
             }
             pc += depth;
         } while (pc < k);
     }
 
-    /// A block of a times all panels of b (the jr loop). Panels are packed when first used, and so are in the cache.
-    void run_panels(const Block& block, std::int64_t pc, std::int64_t depth, float* packed_a, float* packed_b,
-                    bool first_rows) const {
+    /// Where the panel of b comes from that is packed for `block` from row pc and the block's column jr on.
+    FetchRows panel_to_pack(const Block& block, std::int64_t pc, std::int64_t jr) const {
+        if (!blocking_.pack_b) return {};
+        const TensorView<const float, 2> b = matrix(product_.b, block.batch);
+        const std::int64_t depth = std::min(blocking_.kc, b.extent[0] - pc);
+        const std::int64_t columns = std::min(kernels_.matmul.tile_columns, block.columns - jr);
+        const float* first = b.data + pc * b.stride[0] + (block.column + jr) * b.stride[1];
+        return rows_contiguous(b) ? FetchRows{first, b.stride[0], depth, columns} : FetchRows{first, b.stride[1], columns, depth};
+    }
+
+    /// A block of a times all panels of b (the jr loop). Panels are packed when first used, and so are in the cache; the next one
+    /// is fetched while one is used, and `after` with the last.
+    void run_panels(const Block& block, std::int64_t pc, std::int64_t depth, float* packed_a, float* packed_b, bool first_rows,
+                    const FetchRows& after) const {
         const TensorView<const float, 3>& a = product_.a;
         const TensorView<float, 3>& c = product_.c;
         const float* a_block = a.data + block.batch * a.stride[0] + block.row * a.stride[1] + pc * a.stride[2];
@@ -65,7 +85,8 @@ class BlockedProduct {
                           .c = nullptr,
                           .c_row = c.stride[1],
                           .resume = pc > 0,
-                          .finish = nullptr};
+                          .finish = nullptr,
+                          .fetch = {}};
         if (blocking_.pack_a) {
             kernels_.matmul.transpose(a_block, a.stride[2], depth, block.rows, packed_a, blocking_.packed_a_row);
             panel.a = packed_a;
@@ -78,6 +99,10 @@ class BlockedProduct {
             panel.columns = std::min(kernels_.matmul.tile_columns, block.columns - jr);
             panel.c = c.data + block.batch * c.stride[0] + block.row * c.stride[1] + column;
             set_panel_of_b(panel, block.batch, pc, column, packed_b + jr * blocking_.kc, first_rows);
+            const bool last_panel = jr + kernels_.matmul.tile_columns >= block.columns;
+            panel.fetch = last_panel   ? after
+                          : first_rows ? panel_to_pack(block, pc, jr + kernels_.matmul.tile_columns)
+                                       : FetchRows{};
             MatmulFinish finish;
             if (last && finish_) {
                 finish = finish_at(block.row, column);
@@ -176,7 +201,7 @@ void run_product(const Product& call) {
     const BlockedProduct blocked(product, blocking, changes_sums(finish) ? &finish : nullptr,
                                  reinterpret_cast<float*>(workspace.bytes().data()));
     runtime::for_each_item(blocking.workers, product.c.extent[0] * blocking.row_items * blocking.column_items,
-                           [&](int worker, std::int64_t item) { blocked.run_item(worker, item); });
+                           [&](int worker, std::int64_t item, std::int64_t upcoming) { blocked.run_item(worker, item, upcoming); });
 }
 
 }  // namespace headwise
