@@ -1,8 +1,10 @@
 #include "engine/attention/check.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
+#include "engine/dispatch/isa.hpp"
 #include "engine/tensor/view_check.hpp"
 #include "headwise/error.hpp"
 
@@ -12,38 +14,47 @@ namespace {
 constexpr std::int64_t kMaxDim = 512;
 constexpr std::int64_t kMaxLength = std::int64_t{1} << 40;  // far beyond memory, and sizes in 64 bits stay far from overflow
 
+std::string size_text(const char* name, std::int64_t value) {
+    return std::string(name) + " is " + std::to_string(value);
+}
+
 void check_between(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
     if (value < low || value > high)
-        throw Error("shape." + std::string(name) + " is " + std::to_string(value) + ": expected " + std::to_string(low) + " to " +
-                    std::to_string(high));
+        throw Error(size_text(name, value) + ": expected " + std::to_string(low) + " to " + std::to_string(high));
 }
 
 }  // namespace
 
-AttentionShape checked_shape(AttentionShape shape, const AttentionOptions& options) {
-    if (shape.value_dim == 0) shape.value_dim = shape.head_dim;
+void check_shape(const AttentionShape& shape, const AttentionOptions& options, const ShapeNames& names) {
     constexpr std::int64_t kMaxHeads = std::int64_t{1} << 24;
-    check_between("batch", shape.batch, 0, kMaxLength);
-    check_between("num_heads", shape.num_heads, 1, kMaxHeads);
-    check_between("num_kv_heads", shape.num_kv_heads, 1, kMaxHeads);
-    check_between("query_length", shape.query_length, 0, kMaxLength);
-    check_between("key_length", shape.key_length, 0, kMaxLength);
-    check_between("head_dim", shape.head_dim, 1, kMaxDim);
-    check_between("value_dim", shape.value_dim, 1, kMaxDim);
+    check_between(names.batch, shape.batch, 0, kMaxLength);
+    check_between(names.num_heads, shape.num_heads, 1, kMaxHeads);
+    check_between(names.num_kv_heads, shape.num_kv_heads, 1, kMaxHeads);
+    check_between(names.query_length, shape.query_length, 0, kMaxLength);
+    check_between(names.key_length, shape.key_length, 0, kMaxLength);
+    check_between(names.head_dim, shape.head_dim, 1, kMaxDim);
+    check_between(names.value_dim, shape.value_dim, 1, kMaxDim);
     if (shape.num_heads % shape.num_kv_heads != 0)
-        throw Error("shape.num_heads is " + std::to_string(shape.num_heads) + ", shape.num_kv_heads is " +
-                    std::to_string(shape.num_kv_heads) + ": the former must be a multiple of the latter");
+        throw Error(size_text(names.num_heads, shape.num_heads) + ", " + size_text(names.num_kv_heads, shape.num_kv_heads) +
+                    ": the former must be a multiple of the latter");
     std::int64_t rows = 0;
-    if (__builtin_mul_overflow(shape.batch, shape.num_heads, &rows) || __builtin_mul_overflow(rows, shape.query_length, &rows) ||
+    if (__builtin_mul_overflow(std::max<std::int64_t>(shape.batch, 1), shape.num_heads, &rows) ||
+        __builtin_mul_overflow(rows, std::max<std::int64_t>(shape.query_length, 1), &rows) ||
         __builtin_mul_overflow(rows, kMaxDim * 64, &rows))
-        throw Error("shape.batch is " + std::to_string(shape.batch) + ", shape.num_heads is " + std::to_string(shape.num_heads) +
-                    ", shape.query_length is " + std::to_string(shape.query_length) + ": their product exceeds 64 bits");
+        throw Error(size_text(names.batch, shape.batch) + ", " + size_text(names.num_heads, shape.num_heads) + ", " +
+                    size_text(names.query_length, shape.query_length) + ": their product exceeds 64 bits");
     if (options.scale && !std::isfinite(*options.scale))
         throw Error("options.scale is " + std::to_string(*options.scale) + ": it must be finite");
     if (options.max_threads < 0)
         throw Error("options.max_threads is " + std::to_string(options.max_threads) + ": expected 0 (no limit) or more");
     if (options.causal != Causal::none && options.causal != Causal::top_left && options.causal != Causal::bottom_right)
         throw Error("options.causal is " + std::to_string(static_cast<int>(options.causal)) + ": not a value of Causal");
+    if (options.isa) require_available(*options.isa, "options.isa");
+}
+
+AttentionShape checked_shape(AttentionShape shape, const AttentionOptions& options) {
+    if (shape.value_dim == 0) shape.value_dim = shape.head_dim;
+    check_shape(shape, options, ShapeNames::of_shape());
     return shape;
 }
 
@@ -61,6 +72,8 @@ void check_views(const AttentionShape& shape, const TensorView<const float, 4>& 
     if (value.extent[2] != key.extent[2])
         throw Error("key.extent[2] is " + std::to_string(key.extent[2]) + ", value.extent[2] is " +
                     std::to_string(value.extent[2]) + ": the number of keys must match");
+    if (key.extent[2] > kMaxLength)
+        throw Error("key.extent[2] is " + std::to_string(key.extent[2]) + ": expected at most " + std::to_string(kMaxLength));
     check_extent("value", value, 3, shape.value_dim, "the value dimension of the plan");
     check_extent("out", out, 0, shape.batch, "the batch of the plan");
     check_extent("out", out, 1, shape.num_heads, "the number of query heads of the plan");

@@ -9,6 +9,7 @@
 #include "engine/kernels/kernel_table.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "engine/runtime/workspace_pool.hpp"
+#include "engine/tensor/steps.hpp"
 #include "headwise/attention.hpp"
 #include "headwise/error.hpp"
 
@@ -29,7 +30,10 @@ AttentionWorkspace workspace_for(const AttentionShape& shape, const AttentionSch
 }  // namespace
 
 AttentionPlan::AttentionPlan(const AttentionShape& shape, const AttentionOptions& options)
-    : shape_(checked_shape(shape, options)), options_(options), isa_(active_isa()), workers_(planned_workers(options)) {
+    : shape_(checked_shape(shape, options)),
+      options_(options),
+      isa_(options.isa.value_or(active_isa())),
+      workers_(planned_workers(options)) {
     const AttentionSchedule schedule = schedule_attention(shape_, options_.causal, kernel_table(isa_).attention, workers_);
     workspace_bytes_ = workspace_for(shape_, schedule, workers_).bytes();
 }
@@ -47,13 +51,14 @@ void AttentionPlan::run(const TensorView<const float, 4>& query, const TensorVie
     AttentionWorkspace layout = workspace_for(shape, schedule, workers_);
     layout.bind(workspace);
     const float scale = options_.scale.value_or(static_cast<float>(1 / std::sqrt(static_cast<double>(shape.head_dim))));
-    run_attention({shape, options_.causal, scale, query, key, value, out}, schedule, layout);
+    run_attention({shape, options_.causal, scale, query, without_unused_strides(key), without_unused_strides(value), out}, schedule,
+                  layout);
 }
 
 AttentionExplanation AttentionPlan::explain(std::int64_t key_length) const {
     AttentionShape shape = shape_;
     shape.key_length = key_length;
-    checked_shape(shape, options_);
+    check_shape(shape, options_, ShapeNames::of_shape());
     const AttentionSchedule s = schedule_attention(shape, options_.causal, kernel_table(isa_).attention, workers_);
     return {.isa = isa_,
             .kernel = s.kernel->name,
@@ -83,14 +88,15 @@ std::string AttentionExplanation::text() const {
 
 void attention(const TensorView<const float, 4>& query, const TensorView<const float, 4>& key,
                const TensorView<const float, 4>& value, const TensorView<float, 4>& out, const AttentionOptions& options) {
-    const AttentionPlan plan({.batch = query.extent[0],
-                              .num_heads = query.extent[1],
-                              .num_kv_heads = key.extent[1],
-                              .query_length = query.extent[2],
-                              .key_length = key.extent[2],
-                              .head_dim = query.extent[3],
-                              .value_dim = value.extent[3]},
-                             options);
+    const AttentionShape shape{.batch = query.extent[0],
+                               .num_heads = query.extent[1],
+                               .num_kv_heads = key.extent[1],
+                               .query_length = query.extent[2],
+                               .key_length = key.extent[2],
+                               .head_dim = query.extent[3],
+                               .value_dim = value.extent[3]};
+    check_shape(shape, options, ShapeNames::of_views());
+    const AttentionPlan plan(shape, options);
     const runtime::PooledWorkspace workspace(plan.workspace_bytes());
     plan.run(query, key, value, out, workspace.bytes());
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/dispatch/features.hpp"
+#include "engine/dispatch/isa.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/error.hpp"
 
@@ -38,24 +39,6 @@ std::string available_names() {
     return names;
 }
 
-/// Throws unless `isa` can run here; `source` says who asked for it: "HEADWISE_ISA", "set_isa: isa".
-void require_available(Isa isa, const std::string& source) {
-    if (is_available(isa)) return;
-    const IsaRequirements* requirements = find_requirements(isa);
-    std::string why;
-    if (requirements == nullptr) {
-        why = "no such ISA";
-    } else if (!requirements->compiled_in) {
-        why = "this binary has no kernels for it";
-    } else {
-        for (const std::string_view feature : requirements->features) {
-            if (!has_feature(feature)) why += (why.empty() ? "this machine lacks " : ", ") + std::string(feature);
-        }
-    }
-    const std::string name = requirements ? std::string(requirements->name) : std::to_string(static_cast<int>(isa));
-    throw Error(source + " is " + name + ": " + why + "; available here: " + available_names());
-}
-
 Isa isa_from_name(std::string_view name, const std::string& source) {
     std::string known;
     for (const IsaRequirements& entry : isa_requirements()) {
@@ -87,6 +70,23 @@ Choice decided_choice() {
 }
 
 }  // namespace
+
+void require_available(Isa isa, const std::string& source) {
+    if (is_available(isa)) return;
+    const IsaRequirements* requirements = find_requirements(isa);
+    std::string why;
+    if (requirements == nullptr) {
+        why = "no such ISA";
+    } else if (!requirements->compiled_in) {
+        why = "this binary has no kernels for it";
+    } else {
+        for (const std::string_view feature : requirements->features) {
+            if (!has_feature(feature)) why += (why.empty() ? "this machine lacks " : ", ") + std::string(feature);
+        }
+    }
+    const std::string name = requirements ? std::string(requirements->name) : std::to_string(static_cast<int>(isa));
+    throw Error(source + " is " + name + ": " + why + "; available here: " + available_names());
+}
 
 std::string_view isa_name(Isa isa) noexcept {
     const IsaRequirements* requirements = find_requirements(isa);

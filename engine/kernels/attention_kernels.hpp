@@ -25,8 +25,9 @@ struct AttentionBlock {
     float* row_max;       ///< reference of the weights in log2 units, within 8 of the largest logit yet; lowest float: no key yet
     float* row_sum;       ///< of the weights
     float* accumulators;  ///< sum over keys of weight * value
-    const float* const*
-        fetch;  ///< [fetch_count]: rows of head_dim floats that will be needed after this block; fetched while it is computed
+    /// [fetch_count]: where rows begin that will be needed after this block; the first head_dim floats of each are fetched into
+    /// the cache while it is computed, by a kernel that can do so at no cost.
+    const float* const* fetch;
     std::int64_t fetch_count;
 };
 

@@ -51,7 +51,6 @@ struct KeyRows {
     }
 
     // ---- scores
-    // ---------------------------------------------------------------------------------------------------------------------------
 
     /// scores[r][j] = <queries[r], keys[j]> for four keys, one after the other.
     template <int Rows>
@@ -88,7 +87,6 @@ struct KeyRows {
     }
 
     // ---- softmax
-    // --------------------------------------------------------------------------------------------------------------------------
 
     /// Turns one row's scores of `keys` keys into weights, 0 up to the next vector; keeps row_max, row_sum and the accumulators
     /// consistent.
@@ -119,7 +117,6 @@ struct KeyRows {
     }
 
     // ---- values
-    // ---------------------------------------------------------------------------------------------------------------------------
 
     /// accumulators[r][d .. d + Columns W) += sum over the keys [begin, end) of weights[r][key] * values[key]. With Tail the last
     /// vector is cut at value_dim.
@@ -174,7 +171,6 @@ struct KeyRows {
     }
 
     // ---- the kernel's functions
-    // -----------------------------------------------------------------------------------------------------------
 
     /// The scores of a block are made while the values of the one before it are added, kStep keys of each in turn.
     static void attend(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end) {

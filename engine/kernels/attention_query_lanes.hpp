@@ -64,7 +64,6 @@ struct QueryLanes {
     static std::int64_t padded_rows(const AttentionBlock& block) { return (block.rows + W - 1) / W * W; }
 
     // ---- scores
-    // ---------------------------------------------------------------------------------------------------------------------------
 
     /// What a score tile asks for while it computes: its own keys' values, and keys of a later tile.
     struct Ahead {
@@ -171,7 +170,6 @@ struct QueryLanes {
     }
 
     // ---- softmax
-    // --------------------------------------------------------------------------------------------------------------------------
 
     /// Turns the scores of one row vector and the first `keys` keys into weights; keeps row_max, row_sum and the accumulators
     /// consistent. Whether a lane's reference rises depends on that lane alone, so that a row's bits do not depend on the rows
@@ -210,7 +208,6 @@ struct QueryLanes {
     }
 
     // ---- values
-    // ---------------------------------------------------------------------------------------------------------------------------
 
     /// accumulators[column][lane] += sum over the keys [begin, end) of values[key][column] * weights[key][lane], or = that if
     /// fresh. With Masked, some lanes do not see the keys from `full` on. Their weight is skipped rather than multiplied: what the
@@ -280,7 +277,6 @@ struct QueryLanes {
     static constexpr int kTailColumns = S::kRegisters == 32 ? 16 : 8;  // chains of multiply-adds
 
     // ---- key blocks
-    // -----------------------------------------------------------------------------------------------------------------------
 
     template <int N>
     struct Count {
@@ -346,7 +342,6 @@ struct QueryLanes {
     }
 
     // ---- the kernel's functions
-    // -----------------------------------------------------------------------------------------------------------
 
     static void attend(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end) {
         Context c{.block = block,

@@ -111,9 +111,8 @@ constexpr PeakKernels peak_kernels() {
     constexpr int kFewest = kManyRegisters ? 24 : 10;
     constexpr int kMost = kManyRegisters ? 28 : S::kLanes == 1 ? 48 : 13;
     return {
-        // Two registers hold factor and addend. Fewer chains win where one more register makes the compiler spill; 48 scalars are
-        // 12
-        // vectors where the compiler makes vectors of them, as it may in the scalar kernels.
+        // Two registers hold factor and addend. Fewer chains win where one more register makes the compiler spill; 48 scalars
+        // are 12 vectors where the compiler makes vectors of them, as it may in the scalar kernels.
         .multiply_add = {{"14 chains", multiply_add_peak<S, 14>},
                          {"12 chains", multiply_add_peak<S, 12>},
                          {kManyRegisters ? "24 chains" : "10 chains", multiply_add_peak<S, kFewest>},

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/attention/check.hpp"
+#include "engine/matmul/check.hpp"
 #include "engine/matmul/product.hpp"
 #include "engine/runtime/workspace_pool.hpp"
 #include "engine/tensor/view_check.hpp"
@@ -21,6 +22,7 @@ void check_weight(const char* name, const TensorView<const float, 2>& weight, st
     if (weight.extent[1] < 1)
         throw Error(std::string(name) + ".extent[1] is " + std::to_string(weight.extent[1]) + ": expected at least one feature");
     check_unit_stride(name, weight);
+    check_packable(name, weight);
 }
 
 /// What `shape` makes of the three projections; features of one token.
@@ -55,8 +57,8 @@ void check_weights(const Features& features, const MultiHeadAttentionWeights& we
     check_extent("weights.output", weights.output, 1, features.heads, "num_heads * value_dim");
 }
 
-PackedMatrix packed(const TensorView<const float, 2>& weight) {
-    return PackedMatrix(transposed(weight));
+PackedMatrix packed(const TensorView<const float, 2>& weight, const AttentionOptions& options) {
+    return PackedMatrix(transposed(weight), options.isa);
 }
 
 std::vector<float> copied(const float* bias, std::int64_t size) {
@@ -136,24 +138,25 @@ MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionShape& shape, con
                                       .value_dim = shape.value_dim},
                                      options)
                            .value_dim;
+    options_.isa = options.isa.value_or(active_isa());  // of the packed weights, so of every step and for good
     const Features features(shape_);
     check_weights(features, weights);
     if (weights.qkv.data) {
         model_dim_ = context_dim_ = weights.qkv.extent[1];
-        qkv_ = packed(weights.qkv);
+        qkv_ = packed(weights.qkv, options_);
         qkv_bias_ = copied(weights.qkv_bias, weights.qkv.extent[0]);
     } else {
         model_dim_ = weights.query.extent[1];
         context_dim_ = weights.key.extent[1];
-        query_ = packed(weights.query);
-        key_ = packed(weights.key);
-        value_ = packed(weights.value);
+        query_ = packed(weights.query, options_);
+        key_ = packed(weights.key, options_);
+        value_ = packed(weights.value, options_);
         query_bias_ = copied(weights.query_bias, features.query);
         key_bias_ = copied(weights.key_bias, features.key);
         value_bias_ = copied(weights.value_bias, features.value);
     }
     out_dim_ = weights.output.extent[0];
-    output_ = packed(weights.output);
+    output_ = packed(weights.output, options_);
     output_bias_ = copied(weights.output_bias, out_dim_);
 }
 

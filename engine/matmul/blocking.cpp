@@ -33,7 +33,8 @@ constexpr std::int64_t kItemsOfWorker = 8;
 MatmulBlocking choose_blocking(const MatmulProblem& p, const CacheSizes& caches, int workers) {
     MatmulBlocking block;
     block.pack_b = p.b == PanelSource::columns ||
-                   (p.b == PanelSource::rows && p.m >= kRowsWorthPacking && p.k * p.b_row * kFloat > caches.l2 / 2);
+                   (p.b == PanelSource::rows && p.m >= kRowsWorthPacking &&
+                    static_cast<double>(p.k) * static_cast<double>(p.b_row) * kFloat > static_cast<double>(caches.l2) / 2);
     block.pack_a = p.a_columns && p.n >= kRowsWorthPacking;
 
     const std::int64_t depth = std::min(kMaxDepth, caches.l2 / 4 / (p.tile_columns * kFloat));

@@ -100,15 +100,17 @@ void check_matmul(const TensorView<const float, 2>& a, const PackedMatrix& b, co
     check_options(c, c_range, options);
 }
 
-void check_packable(const TensorView<const float, 2>& b, int lanes) {
-    checked_range("b", b);
-    check_one_unit_stride("b", b);
+void check_packable(const char* name, const TensorView<const float, 2>& b) {
+    constexpr std::int64_t kMostLanes = 16;  // of any ISA: rows are filled up to full vectors
+    checked_range(name, b);
+    check_one_unit_stride(name, b);
     std::int64_t columns = 0, bytes = 0;
-    const bool overflow = __builtin_add_overflow(b.extent[1], lanes - 1, &columns) ||
+    const bool overflow = __builtin_add_overflow(b.extent[1], b.extent[1] > 0 ? kMostLanes - 1 : 0, &columns) ||
                           __builtin_mul_overflow(columns, b.extent[0], &bytes) ||
                           __builtin_mul_overflow(bytes, std::int64_t{sizeof(float)}, &bytes);
     if (overflow)
-        throw Error("b is " + text(b.extent[0]) + " x " + text(b.extent[1]) + ": the size of its packed copy exceeds 64 bits");
+        throw Error(std::string(name) + " is " + text(b.extent[0]) + " x " + text(b.extent[1]) +
+                    ": the size of its packed copy exceeds 64 bits");
 }
 
 }  // namespace headwise

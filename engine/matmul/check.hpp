@@ -14,7 +14,7 @@ void check_matmul(const TensorView<const float, 2>& a, const PackedMatrix& b, co
 void check_matmul(const TensorView<const float, 3>& a, const TensorView<const float, 3>& b, const TensorView<float, 3>& c,
                   const MatmulOptions& options);
 
-/// Unless b can be the source of a PackedMatrix for kernels whose vectors have `lanes` floats.
-void check_packable(const TensorView<const float, 2>& b, int lanes);
+/// Unless b, known to the caller as `name`, can be the source of a PackedMatrix.
+void check_packable(const char* name, const TensorView<const float, 2>& b);
 
 }  // namespace headwise

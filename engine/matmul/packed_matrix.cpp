@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/dispatch/isa.hpp"
 #include "engine/matmul/check.hpp"
 #include "engine/matmul/layout.hpp"
 
@@ -22,9 +23,10 @@ PackedMatrix::PackedMatrix(PackedMatrix&&) noexcept = default;
 PackedMatrix& PackedMatrix::operator=(PackedMatrix&&) noexcept = default;
 PackedMatrix::~PackedMatrix() = default;
 
-PackedMatrix::PackedMatrix(const TensorView<const float, 2>& b) {
-    const KernelTable& kernels = kernel_table(active_isa());
-    check_packable(b, kernels.lanes);
+PackedMatrix::PackedMatrix(const TensorView<const float, 2>& b, std::optional<Isa> isa) {
+    if (isa) require_available(*isa, "isa");
+    const KernelTable& kernels = kernel_table(isa.value_or(active_isa()));
+    check_packable("b", b);
     auto storage = std::make_unique<Storage>();
     const std::int64_t k = b.extent[0], n = b.extent[1], width = kernels.matmul.tile_columns;
     storage->kernels = &kernels;
@@ -32,7 +34,7 @@ PackedMatrix::PackedMatrix(const TensorView<const float, 2>& b) {
     storage->n = n;
     storage->size = static_cast<std::size_t>(k * (n / width * width + panel_row(kernels, n % width)));
     storage->data.reset(static_cast<float*>(::operator new(storage->size * sizeof(float), Storage::kAlignment)));
-    for (std::int64_t column = 0; column < n; column += width)
+    for (std::int64_t column = 0; k > 0 && column < n; column += width)
         pack_panel(kernels, b, 0, k, column, std::min(width, n - column), storage->data.get() + column * k);
     storage_ = std::move(storage);
 }

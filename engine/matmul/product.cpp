@@ -6,6 +6,7 @@
 #include "engine/matmul/layout.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "engine/runtime/workspace_pool.hpp"
+#include "engine/tensor/steps.hpp"
 
 namespace headwise {
 namespace {
@@ -192,6 +193,8 @@ void run_product(const Product& call) {
     if (call.c.extent[0] == 0 || call.c.extent[1] == 0 || call.c.extent[2] == 0) return;
     Product product = call;
     merge_batch(product);
+    product.a = without_unused_strides(product.a);
+    product.b = without_unused_strides(product.b);
     const MatmulFinish finish = finish_of(product.options);
     const int available = runtime::available_workers(), limit = product.options.max_threads;
     const MatmulBlocking blocking =

@@ -30,6 +30,7 @@ class Pool {
 
     /// Keeps the buffer in place of the smallest idle one, and returns that (or the buffer itself), to be freed.
     Buffer give(Buffer buffer) {
+        if (buffer.capacity > kMostKept) return buffer;
         const std::scoped_lock lock(mutex_);
         Buffer& smallest =
             *std::min_element(idle_.begin(), idle_.end(), [](const Buffer& a, const Buffer& b) { return a.capacity < b.capacity; });
@@ -42,6 +43,10 @@ class Pool {
     }
 
   private:
+    // A call that works in more than this takes so long that getting the memory anew is nothing; kept, it would be lost to
+    // everybody else.
+    static constexpr std::size_t kMostKept = std::size_t{64} << 20;
+
     std::mutex mutex_;
     std::array<Buffer, 16> idle_{};
 };

@@ -21,10 +21,6 @@ struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return _mm256_max_ps(a, b); }
     static HEADWISE_INLINE Floats min(Floats a, Floats b) { return _mm256_min_ps(a, b); }
     static HEADWISE_INLINE Floats abs(Floats a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
-    static HEADWISE_INLINE Floats copy_sign(Floats magnitude, Floats sign) {
-        const __m256 sign_bit = _mm256_set1_ps(-0.0f);
-        return _mm256_or_ps(_mm256_andnot_ps(sign_bit, magnitude), _mm256_and_ps(sign_bit, sign));
-    }
     static HEADWISE_INLINE Floats round_nearest(Floats x) {
         return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     }

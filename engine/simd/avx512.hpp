@@ -28,12 +28,6 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
     static HEADWISE_INLINE Floats min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
     static HEADWISE_INLINE Floats abs(Floats a) { return _mm512_abs_ps(a); }
-    static HEADWISE_INLINE Floats copy_sign(Floats magnitude, Floats sign) {
-        const __m512i sign_bit = _mm512_set1_epi32(INT32_MIN);
-        // 0xCA: sign_bit ? sign : magnitude, bit by bit.
-        return _mm512_castsi512_ps(
-            _mm512_ternarylogic_epi32(sign_bit, _mm512_castps_si512(sign), _mm512_castps_si512(magnitude), 0xCA));
-    }
 
     static HEADWISE_INLINE Floats round_nearest(Floats x) {
         return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -15,9 +15,6 @@
 #define HEADWISE_UNROLL _Pragma("GCC unroll 64")
 #define HEADWISE_NO_UNROLL _Pragma("GCC unroll 1")
 #endif
-// Makes the compiler forget what it knows about a pointer: g++ 12 otherwise computes the sixteen addresses of a tile's results
-// before the loop over the tile, and spills them.
-#define HEADWISE_FORGET(pointer) asm volatile("" : "+r"(pointer))
 
 // For lambdas, between the parameters and the body.
 #define HEADWISE_LAMBDA_INLINE __attribute__((always_inline))

@@ -22,9 +22,6 @@ struct Neon : XsimdPrimitives<xsimd::neon64> {
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return vmaxq_f32(a, b); }
     static HEADWISE_INLINE Floats min(Floats a, Floats b) { return vminq_f32(a, b); }
     static HEADWISE_INLINE Floats abs(Floats a) { return vabsq_f32(a); }
-    static HEADWISE_INLINE Floats copy_sign(Floats magnitude, Floats sign) {
-        return vbslq_f32(vdupq_n_u32(0x80000000u), sign, magnitude);
-    }
     static HEADWISE_INLINE Floats round_nearest(Floats x) { return vrndnq_f32(x); }
 
     /// As in Avx2: two factors, n clamped to [-252, 254].

@@ -30,7 +30,6 @@ struct Scalar {
     static HEADWISE_INLINE float max(float a, float b) { return a > b ? a : b; }
     static HEADWISE_INLINE float min(float a, float b) { return a < b ? a : b; }
     static HEADWISE_INLINE float abs(float a) { return __builtin_fabsf(a); }
-    static HEADWISE_INLINE float copy_sign(float magnitude, float sign) { return __builtin_copysignf(magnitude, sign); }
 
     /// To even at ties. Adding 1.5 * 2^23 pushes the fraction out; |x| beyond 2^22 has no use for it here and is left as it is.
     static HEADWISE_INLINE float round_nearest(float x) {

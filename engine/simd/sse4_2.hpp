@@ -21,10 +21,6 @@ struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return _mm_max_ps(a, b); }
     static HEADWISE_INLINE Floats min(Floats a, Floats b) { return _mm_min_ps(a, b); }
     static HEADWISE_INLINE Floats abs(Floats a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a); }
-    static HEADWISE_INLINE Floats copy_sign(Floats magnitude, Floats sign) {
-        const __m128 sign_bit = _mm_set1_ps(-0.0f);
-        return _mm_or_ps(_mm_andnot_ps(sign_bit, magnitude), _mm_and_ps(sign_bit, sign));
-    }
     static HEADWISE_INLINE Floats round_nearest(Floats x) { return _mm_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
     /// As in Avx2: two factors, n clamped to [-252, 254].

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/tensor/steps.hpp"
 #include "headwise/error.hpp"
 #include "headwise/tensor.hpp"
 
@@ -37,6 +38,7 @@ ElementRange checked_range(const char* name, const TensorView<T, Rank>& view) {
     for (std::size_t i = 0; i < Rank; ++i) {
         std::int64_t reach = 0;
         const bool overflow =
+            (view.extent[i] > 1 && view.stride[i] == std::numeric_limits<std::int64_t>::min()) ||
             __builtin_mul_overflow(view.extent[i] - 1, view.stride[i], &reach) ||
             __builtin_add_overflow(reach < 0 ? range.low : range.high, reach, reach < 0 ? &range.low : &range.high);
         if (overflow || range.low < -kMost || range.high > kMost)
@@ -62,7 +64,7 @@ template <class T, std::size_t Rank>
 void check_no_self_overlap(const char* name, const TensorView<T, Rank>& view) {
     if (std::find(view.extent.begin(), view.extent.end(), 0) != view.extent.end()) return;  // no elements, strides as may be
     std::array<std::pair<std::int64_t, std::size_t>, Rank> axes{};
-    for (std::size_t i = 0; i < Rank; ++i) axes[i] = {view.stride[i] < 0 ? -view.stride[i] : view.stride[i], i};
+    for (std::size_t i = 0; i < Rank; ++i) axes[i] = {view.extent[i] > 1 ? std::abs(view.stride[i]) : 0, i};
     std::sort(axes.begin(), axes.end());
     std::int64_t span = 1;
     for (const auto& [step, i] : axes) {
@@ -77,9 +79,11 @@ void check_no_self_overlap(const char* name, const TensorView<T, Rank>& view) {
 /// Throws Error where what is written may touch what is read. Both ranges come from checked_range(). Views that interleave at one
 /// common step (say, the parts of a packed [..., parts, dim] buffer) are told apart.
 template <class T, class U, std::size_t Rank>
-void check_no_overlap(const char* out_name, const TensorView<T, Rank>& out, const ElementRange& out_range, const char* in_name,
-                      const TensorView<U, Rank>& in, const ElementRange& in_range) {
+void check_no_overlap(const char* out_name, const TensorView<T, Rank>& out_view, const ElementRange& out_range, const char* in_name,
+                      const TensorView<U, Rank>& in_view, const ElementRange& in_range) {
     if (out_range.empty || in_range.empty) return;
+    const auto out = without_unused_strides(out_view);
+    const auto in = without_unused_strides(in_view);
     const auto address = [](const auto* data, std::int64_t offset) {
         return static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(data)) + offset * static_cast<std::int64_t>(sizeof(T));
     };
@@ -91,8 +95,8 @@ void check_no_overlap(const char* out_name, const TensorView<T, Rank>& out, cons
     // spans within one step decides.
     constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
     for (std::size_t i = 0; i + 1 < Rank; ++i) {
-        const std::int64_t step = out.stride[i];
-        if (step <= 0 || step != in.stride[i] || (out.extent[i] <= 1 && in.extent[i] <= 1)) continue;
+        const std::int64_t step = out.extent[i] > 1 ? out.stride[i] : in.stride[i];
+        if (step <= 0 || (in.extent[i] > 1 && step != in.stride[i])) continue;
         std::int64_t out_within = 1, in_within = 1;
         for (std::size_t j = 0; j < Rank; ++j) {
             if (out.stride[j] % step != 0) out_within += (out.extent[j] - 1) * std::abs(out.stride[j]);

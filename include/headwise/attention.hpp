@@ -30,6 +30,7 @@ struct AttentionShape {
 struct AttentionOptions {
     Causal causal = Causal::none;
     std::optional<float> scale{};  ///< of the logits; 1/sqrt(head_dim) unless given. Must be finite.
+    std::optional<Isa> isa{};      ///< whose kernels to run; active_isa() unless given. Must be available.
     int max_threads = 0;           ///< at most this many tasks at once; 0: as many as the calling thread's task arena has
 };
 
@@ -41,7 +42,7 @@ struct AttentionExplanation {
     std::int64_t key_block = 0;    ///< keys whose scores are held at once
     std::int64_t key_chunks = 0;   ///< parts of the key range that are reduced on their own and merged in index order
     bool keys_split = false;       ///< whether those parts are tasks of their own
-    std::int64_t tasks = 0;        ///< pieces of work that workers draw, costliest first
+    std::int64_t tasks = 0;        ///< pieces of work that workers draw in turn, of one head the costliest first
     int workers = 1;               ///< oneTBB tasks that draw them; 1: the calling thread alone
     double flops = 0;              ///< 2 * (head_dim + value_dim) per allowed query-key pair
     double bytes = 0;              ///< of query, key, value and out, each once
@@ -59,7 +60,7 @@ struct AttentionExplanation {
 /// The same inputs give the same bits on the same ISA, for any thread count and any batch.
 class AttentionPlan {
   public:
-    /// Checks everything about shape and options; throws Error. Uses active_isa() and, for the number of workers, the calling
+    /// Checks everything about shape and options; throws Error. The number of workers is that of the calling
     /// thread's task arena.
     explicit AttentionPlan(const AttentionShape& shape, const AttentionOptions& options = {});
 

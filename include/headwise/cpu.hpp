@@ -9,7 +9,7 @@
 
 namespace headwise {
 
-/// "scalar", "sse4.2", "avx2" (with FMA), "avx512" (F, BW, DQ, VL), "neon".
+/// "scalar", "sse4.2", "avx2" (with FMA), "avx512" (F, BW, CD, DQ, VL), "neon".
 std::string_view isa_name(Isa isa) noexcept;
 
 /// The inverse of isa_name(). Throws Error on an unknown name, listing the known ones.

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "headwise/activation.hpp"
 #include "headwise/cpu.hpp"
@@ -29,8 +30,9 @@ struct MatmulOptions {
 class PackedMatrix {
   public:
     PackedMatrix();
-    /// b [k, n], any strides of which one is 1 (`transposed(w)` packs a weight stored [n, k]). Throws Error.
-    explicit PackedMatrix(const TensorView<const float, 2>& b);
+    /// b [k, n], any strides of which one is 1 (`transposed(w)` packs a weight stored [n, k]); for the kernels of active_isa()
+    /// unless another ISA is given. Throws Error.
+    explicit PackedMatrix(const TensorView<const float, 2>& b, std::optional<Isa> isa = {});
     PackedMatrix(PackedMatrix&&) noexcept;
     PackedMatrix& operator=(PackedMatrix&&) noexcept;
     ~PackedMatrix();
@@ -51,7 +53,7 @@ class PackedMatrix {
 /// a [m, k], b [k, n], c [m, n]; one of each input's two strides is 1 (pass `transposed(x)` for a transposed operand), c has unit
 /// column stride. Any extent may be 0; k = 0 gives epilogue(beta * c). c may not overlap a or b (the residual may be c itself). The
 /// same inputs give the same bits on the same ISA for any number of threads. Throws Error before anything is written. Thread-safe.
-/// Small products run on the calling thread, without packing and without allocation.
+/// Small products run on the calling thread; those whose a and b have unit column stride with no packing and no allocation.
 void matmul(const TensorView<const float, 2>& a, const TensorView<const float, 2>& b, const TensorView<float, 2>& c,
             const MatmulOptions& options = {});
 

@@ -39,7 +39,7 @@ struct MultiHeadAttentionShape {
 /// may call forward() at once. forward() throws Error before anything is written.
 class MultiHeadAttention {
   public:
-    /// Packs the weights for active_isa(). Throws Error.
+    /// Packs the weights for options.isa or else active_isa(), whatever that is later. Throws Error.
     MultiHeadAttention(const MultiHeadAttentionShape& shape, const MultiHeadAttentionWeights& weights,
                        const AttentionOptions& options = {});
 

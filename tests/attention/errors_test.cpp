@@ -137,7 +137,10 @@ TEST_CASE("the one-shot function refuses what a plan refuses") {
         CHECK(tensors.out.untouched());
         return result;
     };
-    check_message(message([](auto& v) { v.key.extent[1] = 3; }), {"num_heads is 4", "num_kv_heads is 3", "multiple"});
+    check_message(message([](auto& v) { v.key.extent[1] = 3; }), {"query.extent[1] is 4", "key.extent[1] is 3", "multiple"});
+    check_message(message([](auto& v) { v.value.extent[3] = 0; }), {"value.extent[3] is 0", "expected 1 to 512"});
+    check_message(message([](auto& v) { v.query.extent[3] = 513; }), {"query.extent[3] is 513", "expected 1 to 512"});
+    check_message(message([](auto&) {}, {.isa = static_cast<Isa>(99)}), {"options.isa is 99", "no such ISA"});
     check_message(message([](auto& v) { v.key.extent[3] = 7; }), {"key.extent[3] is 7", "expected 8"});
     check_message(message([](auto& v) { v.value.extent[2] = 4; }),
                   {"key.extent[2] is 5", "value.extent[2] is 4", "number of keys must match"});

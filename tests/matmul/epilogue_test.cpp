@@ -121,8 +121,10 @@ TEST_CASE("each activation is as exact as the plain one, in every piece of its r
             const Accuracy engine = accuracy_of(activation, inputs, naive);
             INFO("activation ", static_cast<int>(activation), " from ", piece);
             CHECK_MESSAGE(engine.wrong_class == 0, engine.first_wrong);
-            CHECK_MESSAGE(engine.max_error <= allowed_error(naive), engine.max_error, " against ", naive.max_error, ": ",
-                          engine.worst);
+            // Where 1 + erf and 1 + tanh cancel, the reference in double has an error of its own, and the plain one may have none.
+            const double of_reference = 0x1p-53 * (std::abs(piece) + 1);
+            CHECK_MESSAGE(engine.max_error <= allowed_error(naive) + of_reference, engine.max_error, " against ", naive.max_error,
+                          ": ", engine.worst);
         }
 }
 

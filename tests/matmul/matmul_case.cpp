@@ -78,7 +78,7 @@ MatmulTensors::MatmulTensors(const MatmulCase& c_)
       bias({1, 1, 1, call.bias ? call.n : 0}, {}, call.guard),
       residual({1, 1, call.m, call.residual == Residual::separate ? call.n : 0}, call.residual_layout, call.guard) {
     RandomNumbers random(call.seed);
-    for (const StridedTensor* input : {&a, &b, &bias, &residual}) input->fill_normal(random, 1);
+    for (StridedTensor* input : {&a, &b, &bias, &residual}) input->fill_normal(random, 1);
     if (call.beta != 0 || call.residual == Residual::c) c.fill_normal(random, 1);
 }
 
