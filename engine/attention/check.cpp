@@ -12,6 +12,7 @@ namespace headwise {
 namespace {
 
 constexpr std::int64_t kMaxDim = 512;
+constexpr float kMaxScale = 2e38f;
 constexpr std::int64_t kMaxLength = std::int64_t{1} << 40;  // far beyond memory, and sizes in 64 bits stay far from overflow
 
 std::string size_text(const char* name, std::int64_t value) {
@@ -43,8 +44,10 @@ void check_shape(const AttentionShape& shape, const AttentionOptions& options, c
         __builtin_mul_overflow(rows, kMaxDim * 64, &rows))
         throw Error(size_text(names.batch, shape.batch) + ", " + size_text(names.num_heads, shape.num_heads) + ", " +
                     size_text(names.query_length, shape.query_length) + ": their product exceeds 64 bits");
-    if (options.scale && !std::isfinite(*options.scale))
-        throw Error("options.scale is " + std::to_string(*options.scale) + ": it must be finite");
+    // Times log2(e), as the kernels apply it, it must still be finite; the negation also catches NaN.
+    if (options.scale && !(std::abs(*options.scale) <= kMaxScale))
+        throw Error("options.scale is " + std::to_string(*options.scale) +
+                    ": expected a finite number of at most 2e38 in magnitude");
     if (options.max_threads < 0)
         throw Error("options.max_threads is " + std::to_string(options.max_threads) + ": expected 0 (no limit) or more");
     if (options.causal != Causal::none && options.causal != Causal::top_left && options.causal != Causal::bottom_right)

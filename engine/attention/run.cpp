@@ -2,19 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <limits>
 #include <numbers>
 
 #include "engine/runtime/parallel.hpp"
 
 namespace headwise {
 namespace {
-
-/// The scale of logits in units of log2, so that the weights are plain powers of two. Finite as `scale` is: 0 * inf is no logit.
-float log2_scale(float scale) {
-    constexpr double kMost = std::numeric_limits<float>::max();
-    return static_cast<float>(std::clamp(static_cast<double>(scale) * std::numbers::log2e, -kMost, kMost));
-}
 
 /// What the items of one call share, and the work of one item.
 class AttentionRun {
@@ -138,7 +131,8 @@ class AttentionRun {
                                                  .fetch = nullptr,
                                                  .fetch_count = 0},
                                                 state);
-        kernel_.pack_queries(block, query_rows, log2_scale(call_.scale));
+        // Logits in units of log2, so that the weights are plain powers of two.
+        kernel_.pack_queries(block, query_rows, static_cast<float>(static_cast<double>(call_.scale) * std::numbers::log2e));
         return block;
     }
 

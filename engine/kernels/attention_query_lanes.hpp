@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "engine/kernels/attention_kernels.hpp"
+#include "engine/kernels/attention_query_tiles.hpp"
 #include "engine/simd/exp.hpp"
 
 // Attention with queries in lanes, for blocks of many rows. One vector holds one element of kLanes rows, so the softmax is vertical
@@ -14,26 +15,11 @@
 namespace headwise {
 namespace {
 
-// Keys that one score tile handles, for tiles of 1, 2, ... vectors: 24 accumulators of 32 registers, or 12 of 16.
-template <class S>
-constexpr int score_rows(int vectors) {
-    constexpr int kAccumulators = S::kRegisters == 32 ? 24 : 12;
-    const int rows = kAccumulators / vectors;
-    return rows > 12 ? 12 : rows;
-}
-
-// Value columns that one value tile handles. Divisors of the usual head dimensions, so that there is no remainder.
-template <class S>
-constexpr int value_columns(int vectors) {
-    constexpr int kAccumulators = S::kRegisters == 32 ? 16 : 8;
-    const int columns = kAccumulators / vectors;
-    return columns > 8 ? 8 : columns >= 4 ? 4 : columns;
-}
-
 template <class S>
 struct QueryLanes {
     using F = typename S::Floats;
-    static constexpr int W = S::kLanes;
+    using Tiles = QueryTiles<S>;
+    static constexpr int W = S::kLanes, kLine = Tiles::kLine;
     static constexpr int kTileVectors = S::kRegisters == 32 ? 4 : 2;
     static constexpr int kBlockVectors = 64 / W < 4 ? 4 : (64 / W > 16 ? 16 : 64 / W);
     static constexpr int kMaxRows = kBlockVectors * W;
@@ -65,65 +51,6 @@ struct QueryLanes {
 
     // ---- scores
 
-    /// What a score tile asks for while it computes: its own keys' values, and keys of a later tile.
-    struct Ahead {
-        const float* keys;
-        const float* values;
-        std::int64_t key_stride, value_stride;
-    };
-
-    /// scores[row][lane] = sum over d of keys[row][d] * queries[d][lane], and the running maximum over the rows.
-    template <int Rows, int Vectors, bool Masked, bool Fetch>
-    static HEADWISE_TILE void score_tile(const float* keys, std::int64_t key_stride, const float* queries, std::int64_t stride,
-                                         std::int64_t head_dim, float* scores, float* block_max, const float* limit, int key,
-                                         const Ahead& ahead) {
-        F sum[Rows][Vectors];
-        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::zero();
-        std::int64_t d = 0;
-        const auto step = [&]() HEADWISE_LAMBDA_INLINE {
-            F q[Vectors];
-            HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) q[v] = S::load(queries + d * stride + v * W);
-            HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
-                const F k = S::broadcast(keys[r * key_stride + d]);
-                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::fma(k, q[v], sum[r][v]);
-            }
-            ++d;
-        };
-        if constexpr (Fetch) {
-            // One line at a time: a burst would fill the queue of cache misses, and the loads would wait behind it (1.3 cycles a
-            // line, Zen 4).
-            static_assert(2 * Rows <= kLine);
-            while (d + kLine <= head_dim) {
-                const float* line = ahead.keys + d;
-                HEADWISE_NO_UNROLL for (int r = 0; r < Rows; ++r, line += ahead.key_stride) {
-                    __builtin_prefetch(line);
-                    step();
-                }
-                line = ahead.values + (d - Rows);
-                HEADWISE_NO_UNROLL for (int r = 0; r < Rows; ++r, line += ahead.value_stride) {
-                    __builtin_prefetch(line);
-                    step();
-                }
-                HEADWISE_NO_UNROLL for (int r = 2 * Rows; r < kLine; ++r) step();
-            }
-        }
-        HEADWISE_NO_UNROLL while (d < head_dim) step();
-        HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
-            F largest = S::load(block_max + v * W);
-            HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
-                F s = sum[r][v];
-                if constexpr (Masked)
-                    s = S::select(S::less(S::broadcast(static_cast<float>(key + r)), S::load(limit + v * W)), s,
-                                  S::broadcast(-__builtin_inff()));
-                S::store(scores + r * stride + v * W, s);
-                largest = S::max(s, largest);
-            }
-            S::store(block_max + v * W, largest);
-        }
-    }
-
-    static constexpr int kLine = 16;  // floats in a cache line
-
     static HEADWISE_INLINE void prefetch_row(const float* row, std::int64_t dim) {
         for (std::int64_t d = 0; d < dim; d += kLine) __builtin_prefetch(row + d);
     }
@@ -137,11 +64,11 @@ struct QueryLanes {
     /// next ones read.
     template <int Vectors, bool Masked, bool Fetch>
     static HEADWISE_INLINE void score_columns(Context& c, const KeyValueRows& kv, const Span& span, int first) {
-        constexpr int kRows = score_rows<S>(Vectors);
+        constexpr int kRows = Tiles::score_rows(Vectors);
         const auto tile = [&](auto rows, auto fetch, int key) HEADWISE_LAMBDA_INLINE {
-            const Ahead ahead{kv.keys + (key + 2 * kRows) * kv.key_stride, kv.values + key * kv.value_stride, kv.key_stride,
-                              kv.value_stride};
-            score_tile<rows.value, Vectors, Masked, fetch.value != 0>(
+            const typename Tiles::Ahead ahead{kv.keys + (key + 2 * kRows) * kv.key_stride, kv.values + key * kv.value_stride,
+                                              kv.key_stride, kv.value_stride};
+            Tiles::template score_tile<rows.value, Vectors, Masked, fetch.value != 0>(
                 kv.keys + key * kv.key_stride, kv.key_stride, c.block.queries + first * W, c.stride, c.block.head_dim,
                 c.block.scores + key * c.stride + first * W, c.block_max + first * W, c.limit + first * W, key, ahead);
         };
@@ -209,44 +136,6 @@ struct QueryLanes {
 
     // ---- values
 
-    /// accumulators[column][lane] += sum over the keys [begin, end) of values[key][column] * weights[key][lane], or = that if
-    /// fresh. With Masked, some lanes do not see the keys from `full` on. Their weight is skipped rather than multiplied: what the
-    /// value holds there (NaN, Inf) must not leak.
-    template <int Columns, int Vectors, bool Masked>
-    static HEADWISE_TILE void value_tile(const float* values, std::int64_t value_stride, const float* weights, std::int64_t stride,
-                                         float* accumulators, const float* limit, int begin, int full, int end, bool fresh) {
-        F sum[Columns][Vectors];
-        if (fresh) {
-            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
-                S::zero();
-        } else {
-            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
-                S::load(accumulators + d * stride + v * W);
-        }
-        const float* value = values + begin * value_stride;
-        const float* weight = weights + begin * stride;
-        HEADWISE_NO_UNROLL for (int key = begin; key < full; ++key, value += value_stride, weight += stride) {
-            F w[Vectors];
-            HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) w[v] = S::load(weight + v * W);
-            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) {
-                const F x = S::broadcast(value[d]);
-                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] = S::fma(x, w[v], sum[d][v]);
-            }
-        }
-        if constexpr (Masked) {
-            HEADWISE_NO_UNROLL for (int key = full; key < end; ++key, value += value_stride, weight += stride) {
-                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
-                    const F w = S::load(weight + v * W);
-                    const auto sees = S::less(S::broadcast(static_cast<float>(key)), S::load(limit + v * W));
-                    HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) sum[d][v] =
-                        S::masked_fma(sees, S::broadcast(value[d]), w, sum[d][v]);
-                }
-            }
-        }
-        HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v)
-            S::store(accumulators + d * stride + v * W, sum[d][v]);
-    }
-
     /// All value columns of the row vectors [first, first + Vectors) and the keys [begin, end).
     template <int Columns, int Vectors, bool Masked>
     static HEADWISE_INLINE void value_columns_of(Context& c, const KeyValueRows& kv, int first, int begin, int full, int end) {
@@ -255,19 +144,21 @@ struct QueryLanes {
         std::int64_t d = 0;
         for (; d + Columns <= c.block.value_dim; d += Columns) {
             fetch_ahead(c);
-            value_tile<Columns, Vectors, Masked>(kv.values + d, kv.value_stride, weights, c.stride, accumulators + d * c.stride,
-                                                 c.limit + first * W, begin, full, end, c.fresh);
+            Tiles::template value_tile<Columns, Vectors, Masked>(kv.values + d, kv.value_stride, weights, c.stride,
+                                                                 accumulators + d * c.stride, c.limit + first * W, begin, full, end,
+                                                                 c.fresh);
         }
         for (; d < c.block.value_dim; ++d)
-            value_tile<1, Vectors, Masked>(kv.values + d, kv.value_stride, weights, c.stride, accumulators + d * c.stride,
-                                           c.limit + first * W, begin, full, end, c.fresh);
+            Tiles::template value_tile<1, Vectors, Masked>(kv.values + d, kv.value_stride, weights, c.stride,
+                                                           accumulators + d * c.stride, c.limit + first * W, begin, full, end,
+                                                           c.fresh);
     }
 
     /// Keys that all rows see, [0, everybody), with vectors side by side; then those that only some see, vector by vector.
     static void values(Context& c, const KeyValueRows& kv, int everybody, const int* full, const int* seen) {
         if (everybody > 0) {
             for_vector_groups(0, c.vectors, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
-                value_columns_of<value_columns<S>(vectors.value), vectors.value, false>(c, kv, first, 0, everybody, everybody);
+                value_columns_of<Tiles::value_columns(vectors.value), vectors.value, false>(c, kv, first, 0, everybody, everybody);
             });
             c.fresh = false;
         }
@@ -356,7 +247,7 @@ struct QueryLanes {
             return;
         }
         // Blocks of equal size, in whole score tiles, rather than full ones and a small rest.
-        constexpr int kRows = score_rows<S>(kTileVectors);
+        constexpr int kRows = Tiles::score_rows(kTileVectors);
         const std::int64_t keys = key_end - key_begin, blocks = (keys + kKeyBlock - 1) / kKeyBlock;
         const std::int64_t size = ((keys + blocks - 1) / blocks + kRows - 1) / kRows * kRows;
         // The rows to fetch ahead, spread over the value tiles.

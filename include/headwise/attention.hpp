@@ -29,7 +29,7 @@ struct AttentionShape {
 
 struct AttentionOptions {
     Causal causal = Causal::none;
-    std::optional<float> scale{};  ///< of the logits; 1/sqrt(head_dim) unless given. Must be finite.
+    std::optional<float> scale{};  ///< of the logits; 1/sqrt(head_dim) unless given. At most 2e38 in magnitude.
     std::optional<Isa> isa{};      ///< whose kernels to run; active_isa() unless given. Must be available.
     int max_threads = 0;           ///< at most this many tasks at once; 0: as many as the calling thread's task arena has
 };

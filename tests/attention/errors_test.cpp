@@ -65,6 +65,7 @@ TEST_CASE("options that no plan can be made for") {
     check_message(message({.scale = std::numeric_limits<float>::quiet_NaN()}), {"options.scale is ", "nan", "finite"});
     check_message(message({.scale = std::numeric_limits<float>::infinity()}), {"options.scale is inf", "finite"});
     check_message(message({.scale = -std::numeric_limits<float>::infinity()}), {"options.scale is -inf", "finite"});
+    check_message(message({.scale = 3e38f}), {"options.scale is 3", "2e38"});
     check_message(message({.max_threads = -1}), {"options.max_threads is -1", "expected 0"});
     check_message(message({.causal = static_cast<Causal>(7)}), {"options.causal is 7", "Causal"});
 }
@@ -172,8 +173,23 @@ TEST_CASE("null data is fine where there are no elements, and the stride of an a
 
     const AttentionTensors one({.shape = {.query_length = 1, .key_length = 1, .head_dim = 1}});
     AttentionViews strange = one.views();
-    strange.query.stride = strange.out.stride = {std::numeric_limits<std::int64_t>::max(), 0, -7, 12};
-    CHECK_NOTHROW(attention(strange.query, strange.key, strange.value, strange.out));
+    for (const std::int64_t stride : {std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
+        strange.query.stride = strange.out.stride = {stride, 0, -7, 12};
+        strange.key.stride = strange.value.stride = {0, -7, stride, 1};
+        CHECK_NOTHROW(attention(strange.query, strange.key, strange.value, strange.out));
+        CHECK(element(strange.out, 0, 0, 0, 0) == element(strange.value, 0, 0, 0, 0));
+    }
+}
+
+TEST_CASE("an output without elements is accepted, whatever its strides") {
+    const AttentionTensors tensors(kCase);
+    AttentionViews views = tensors.views();
+    views.query.extent[2] = views.out.extent[2] = 0;
+    views.out.data = nullptr;
+    for (const std::int64_t stride : {0, -1, 1}) {
+        views.out.stride = {stride, stride, stride, 1};
+        CHECK_NOTHROW(attention(views.query, views.key, views.value, views.out));
+    }
 }
 
 }  // namespace

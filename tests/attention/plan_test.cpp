@@ -150,5 +150,19 @@ TEST_CASE("a plan runs on the ISA that was active when it was made") {
     set_isa(before);
 }
 
+TEST_CASE("a plan for a given ISA runs on it, whichever is active") {
+    const Isa before = active_isa();
+    const AttentionShape shape{.query_length = 20, .key_length = 300, .head_dim = 40};
+    for (const Isa isa : available_isas()) {
+        const AttentionTensors expected({.shape = shape}), given({.shape = shape});
+        set_isa(isa);
+        run_engine(expected.views(), {});
+        set_isa(before);
+        CHECK(AttentionPlan(shape, {.isa = isa}).explain().isa == isa);
+        run_engine(given.views(), {.isa = isa});
+        CHECK(bits_of(given.out.view()) == bits_of(expected.out.view()));
+    }
+}
+
 }  // namespace
 }  // namespace headwise::test

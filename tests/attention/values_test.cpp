@@ -29,6 +29,20 @@ TEST_CASE("a scale of 0 averages the values") {
     for_each_element(tensors.out.view().extent, [&](auto... index) { CHECK(tensors.out.at(index...) == 3); });
 }
 
+TEST_CASE("the largest scales: 0 times them is 0") {
+    for (const float scale : {2e38f, -2e38f})
+        for (const std::int64_t queries : kQueryLengths) {
+            const AttentionCase c{.shape = {.query_length = queries, .key_length = 150, .head_dim = 24},
+                                  .options = {.scale = scale}};
+            check_attention(c, [](const AttentionTensors& t) {
+                for_each_element(t.query.view().extent, [&](auto... index) { t.query.at(index...) = 0; });
+            });
+            check_attention(c, [](const AttentionTensors& t) {
+                for_each_element(t.query.view().extent, [&](auto... index) { t.query.at(index...) *= 1e-37f; });
+            });
+        }
+}
+
 TEST_CASE("logits that spread over ten thousand: the weight goes to one key") {
     for (const std::int64_t queries : kQueryLengths)
         for (const Causal causal : kCausal)

@@ -215,6 +215,19 @@ TEST_CASE("packed and separate weights give the same bits, on every run and in a
     CHECK(std::equal(single.begin(), single.end(), first.begin()));
 }
 
+TEST_CASE("a layer keeps the ISA that was active when it was made") {
+    const Isa before = active_isa();
+    const LayerCase c{.length = 40, .num_heads = 2, .num_kv_heads = 2};
+    const LayerData data(c);
+    const MultiHeadAttention layer = make_layer(c, data);
+    const auto expected = run_layer(c, data, layer).data;
+    for (const Isa other : available_isas()) {
+        set_isa(other);
+        CHECK(run_layer(c, data, layer).data == expected);
+    }
+    set_isa(before);
+}
+
 TEST_CASE("rows of x, context and out with gaps between them") {
     const LayerCase c{
         .batch = 2, .length = 9, .model_dim = 16, .context_dim = 16, .out_dim = 12, .num_heads = 2, .num_kv_heads = 2};

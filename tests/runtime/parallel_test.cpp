@@ -65,11 +65,11 @@ TEST_CASE("with one worker the items run in order, on the calling thread") {
 }
 
 TEST_CASE("loops within loops, and loops of several threads at once") {
-    std::atomic<int> faults = 0;
-    runtime::for_each_item(4, 20, [&](int, std::int64_t) { faults += fault_of_loop(4, 30) != ""; });
-    oneapi::tbb::parallel_for(0, 20, [&](int) { faults += fault_of_loop(3, 30) != ""; });
+    static std::atomic<int> faults = 0;  // captured by nobody: ThreadSanitizer does not see oneTBB hand a capture over
+    runtime::for_each_item(4, 20, [](int, std::int64_t) { faults += fault_of_loop(4, 30) != ""; });
+    oneapi::tbb::parallel_for(0, 20, [](int) { faults += fault_of_loop(3, 30) != ""; });
     std::vector<std::thread> threads;
-    for (int i = 0; i < 4; ++i) threads.emplace_back([&] { faults += fault_of_loop(4, 200) != ""; });
+    for (int i = 0; i < 4; ++i) threads.emplace_back([] { faults += fault_of_loop(4, 200) != ""; });
     for (std::thread& thread : threads) thread.join();
     CHECK(faults == 0);
 }

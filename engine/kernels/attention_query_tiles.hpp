@@ -1,0 +1,128 @@
+#pragma once
+
+#include <cstdint>
+
+#include "engine/simd/inline.hpp"
+
+namespace headwise {
+namespace {
+
+/// The register tiles of attention with queries in lanes. Row `r` of a packed array lies at r * stride.
+template <class S>
+struct QueryTiles {
+    using F = typename S::Floats;
+    static constexpr int W = S::kLanes;
+    static constexpr int kLine = 16;  // floats in a cache line
+
+    // Keys that one score tile handles, for tiles of 1, 2, ... vectors: 24 accumulators of 32 registers, or 12 of 16.
+    static constexpr int score_rows(int vectors) {
+        constexpr int kAccumulators = S::kRegisters == 32 ? 24 : 12;
+        const int rows = kAccumulators / vectors;
+        return rows > 12 ? 12 : rows;
+    }
+
+    // Value columns that one value tile handles. Divisors of the usual head dimensions, so that there is no remainder.
+    static constexpr int value_columns(int vectors) {
+        constexpr int kAccumulators = S::kRegisters == 32 ? 16 : 8;
+        const int columns = kAccumulators / vectors;
+        return columns > 8 ? 8 : columns >= 4 ? 4 : columns;
+    }
+
+    /// What a score tile asks for while it computes: its own keys' values, and keys of a later tile.
+    struct Ahead {
+        const float* keys;
+        const float* values;
+        std::int64_t key_stride, value_stride;
+    };
+
+    /// scores[row][lane] = sum over d of keys[row][d] * queries[d][lane], and the running maximum over the rows.
+    template <int Rows, int Vectors, bool Masked, bool Fetch>
+    static HEADWISE_TILE void score_tile(const float* keys, std::int64_t key_stride, const float* queries, std::int64_t stride,
+                                         std::int64_t head_dim, float* scores, float* block_max, const float* limit, int key,
+                                         const Ahead& ahead) {
+        F sum[Rows][Vectors];
+        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::zero();
+        std::int64_t d = 0;
+        const auto step = [&]() HEADWISE_LAMBDA_INLINE {
+            F q[Vectors];
+            HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) q[v] = S::load(queries + d * stride + v * W);
+            HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
+                const F k = S::broadcast(keys[r * key_stride + d]);
+                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::fma(k, q[v], sum[r][v]);
+            }
+            ++d;
+        };
+        if constexpr (Fetch) {
+            // One line at a time: a burst would fill the queue of cache misses, and the loads would wait behind it (1.3 cycles a
+            // line, Zen 4).
+            static_assert(2 * Rows <= kLine);
+            while (d + kLine <= head_dim) {
+                const float* line = ahead.keys + d;
+                HEADWISE_NO_UNROLL for (int r = 0; r < Rows; ++r, line += ahead.key_stride) {
+                    __builtin_prefetch(line);
+                    step();
+                }
+                line = ahead.values + (d - Rows);
+                HEADWISE_NO_UNROLL for (int r = 0; r < Rows; ++r, line += ahead.value_stride) {
+                    __builtin_prefetch(line);
+                    step();
+                }
+                HEADWISE_NO_UNROLL for (int r = 2 * Rows; r < kLine; ++r) step();
+            }
+        }
+        HEADWISE_NO_UNROLL while (d < head_dim) step();
+        HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
+            F largest = S::load(block_max + v * W);
+            HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
+                F s = sum[r][v];
+                if constexpr (Masked)
+                    s = S::select(S::less(S::broadcast(static_cast<float>(key + r)), S::load(limit + v * W)), s,
+                                  S::broadcast(-__builtin_inff()));
+                S::store(scores + r * stride + v * W, s);
+                largest = S::max(s, largest);
+            }
+            S::store(block_max + v * W, largest);
+        }
+    }
+
+    /// accumulators[column][lane] += sum over the keys [begin, end) of values[key][column] * weights[key][lane], or = that if
+    /// fresh. With Masked, some lanes do not see the keys from `full` on. Their weight is skipped rather than multiplied: what the
+    /// value holds there (NaN, Inf) must not leak.
+    template <int Columns, int Vectors, bool Masked>
+    static HEADWISE_TILE void value_tile(const float* values, std::int64_t value_stride, const float* weights, std::int64_t stride,
+                                         float* accumulators, const float* limit, int begin, int full, int end, bool fresh) {
+        F sum[Columns][Vectors];
+        if (fresh) {
+            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
+                S::zero();
+        } else {
+            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
+                S::load(accumulators + d * stride + v * W);
+        }
+        const float* value = values + begin * value_stride;
+        const float* weight = weights + begin * stride;
+        HEADWISE_NO_UNROLL for (int key = begin; key < full; ++key, value += value_stride, weight += stride) {
+            F w[Vectors];
+            HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) w[v] = S::load(weight + v * W);
+            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) {
+                const F x = S::broadcast(value[d]);
+                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] = S::fma(x, w[v], sum[d][v]);
+            }
+        }
+        if constexpr (Masked) {
+            HEADWISE_NO_UNROLL for (int key = full; key < end; ++key, value += value_stride, weight += stride) {
+                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
+                    const F w = S::load(weight + v * W);
+                    const auto sees = S::less(S::broadcast(static_cast<float>(key)), S::load(limit + v * W));
+                    HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) sum[d][v] =
+                        S::masked_fma(sees, S::broadcast(value[d]), w, sum[d][v]);
+                }
+            }
+        }
+        HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v)
+            S::store(accumulators + d * stride + v * W, sum[d][v]);
+    }
+};
+
+}  // namespace
+}  // namespace headwise
