@@ -36,13 +36,18 @@ struct QueryLanes {
         int first, full;
     };
 
+    template <int N>
+    struct Count {
+        static constexpr int value = N;
+    };
+
     /// What a call to attend() keeps at hand.
     struct Context {
         const AttentionBlock& block;
         std::int64_t stride;  // rows padded: the distance of the packed arrays' rows
         int vectors;
-        bool fresh = false;                        // no key seen yet: what row_sum and accumulators hold does not matter
-        std::int64_t fetched = 0, fetch_rows = 0;  // of block.fetch: done, and how many at a time
+        bool fresh = false;        // no key seen yet: what row_sum and accumulators hold does not matter
+        std::int64_t fetched = 0;  // of block.fetch
         alignas(64) float block_max[kMaxRows];
         alignas(64) float limit[kMaxRows];  // key_limit relative to the key block, where one lies within
     };
@@ -55,9 +60,12 @@ struct QueryLanes {
         for (std::int64_t d = 0; d < dim; d += kLine) __builtin_prefetch(row + d);
     }
 
-    static HEADWISE_INLINE void fetch_ahead(Context& c) {
-        const std::int64_t end = c.fetched + c.fetch_rows < c.block.fetch_count ? c.fetched + c.fetch_rows : c.block.fetch_count;
-        for (; c.fetched < end; ++c.fetched) prefetch_row(c.block.fetch[c.fetched], c.block.head_dim);
+    /// The next rows of block.fetch: as many as have lines for `keys` keys.
+    static HEADWISE_INLINE typename Tiles::RowsAhead rows_ahead(Context& c, int keys) {
+        const std::int64_t left = c.block.fetch_count - c.fetched, fit = keys / ((c.block.head_dim + kLine - 1) / kLine);
+        const typename Tiles::RowsAhead ahead{c.block.fetch + c.fetched, left < fit ? left : fit, c.block.head_dim};
+        c.fetched += ahead.rows;
+        return ahead;
     }
 
     /// The score tiles of the row vectors [first, first + Vectors) and the keys of a span. With Fetch they also ask for what the
@@ -120,11 +128,12 @@ struct QueryLanes {
         }
         float* score = c.block.scores + at;
         int key = 0;
-        for (; key + 4 <= keys; key += 4, score += 4 * c.stride) {
-            F w[4];
-            HEADWISE_UNROLL for (int i = 0; i < 4; ++i) w[i] = exp2<S>(S::load(score + i * c.stride) - max);
-            HEADWISE_UNROLL for (int i = 0; i < 4; ++i) S::store(score + i * c.stride, w[i]);
-            HEADWISE_UNROLL for (int i = 0; i < 4; ++i) sum = sum + w[i];
+        constexpr int kUnroll = 6;  // enough chains in flight (4 and 8 are within 3 %), and key blocks are multiples of it
+        for (; key + kUnroll <= keys; key += kUnroll, score += kUnroll * c.stride) {
+            F w[kUnroll];
+            HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) w[i] = exp2<S>(S::load(score + i * c.stride) - max);
+            HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) S::store(score + i * c.stride, w[i]);
+            HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) sum = sum + w[i];
         }
         for (; key < keys; ++key, score += c.stride) {
             const F w = exp2<S>(S::load(score) - max);
@@ -142,12 +151,21 @@ struct QueryLanes {
         const float* weights = c.block.scores + first * W;
         float* accumulators = c.block.accumulators + first * W;
         std::int64_t d = 0;
-        for (; d + Columns <= c.block.value_dim; d += Columns) {
-            fetch_ahead(c);
-            Tiles::template value_tile<Columns, Vectors, Masked>(kv.values + d, kv.value_stride, weights, c.stride,
-                                                                 accumulators + d * c.stride, c.limit + first * W, begin, full, end,
-                                                                 c.fresh);
+        const auto tile = [&](auto columns, auto fetch, const typename Tiles::RowsAhead& ahead) HEADWISE_LAMBDA_INLINE {
+            Tiles::template value_tile<columns.value, Vectors, Masked, fetch.value != 0>(
+                kv.values + d, kv.value_stride, weights, c.stride, accumulators + d * c.stride, c.limit + first * W, begin, full,
+                end, c.fresh, ahead);
+        };
+        // Rather two tiles of 4 in the end than a tile of 6 and two single columns.
+        const std::int64_t fours = Columns == 6 && c.block.value_dim % 6 == 2 && c.block.value_dim >= 8 ? 8 : 0;
+        for (; d + Columns <= c.block.value_dim - fours; d += Columns) {
+            if (!Masked && Vectors == kTileVectors && c.fetched < c.block.fetch_count)
+                tile(Count<Columns>{}, Count<1>{}, rows_ahead(c, full - begin));
+            else
+                tile(Count<Columns>{}, Count<0>{}, {});
         }
+        if constexpr (Columns > 4)
+            for (; d + 4 <= c.block.value_dim; d += 4) tile(Count<4>{}, Count<0>{}, {});
         for (; d < c.block.value_dim; ++d)
             Tiles::template value_tile<1, Vectors, Masked>(kv.values + d, kv.value_stride, weights, c.stride,
                                                            accumulators + d * c.stride, c.limit + first * W, begin, full, end,
@@ -168,11 +186,6 @@ struct QueryLanes {
     static constexpr int kTailColumns = S::kRegisters == 32 ? 16 : 8;  // chains of multiply-adds
 
     // ---- key blocks
-
-    template <int N>
-    struct Count {
-        static constexpr int value = N;
-    };
 
     /// Covers the row vectors [begin, end) by groups of at most kTileVectors: function(Count<size>, first).
     template <class Function>
@@ -250,9 +263,6 @@ struct QueryLanes {
         constexpr int kRows = Tiles::score_rows(kTileVectors);
         const std::int64_t keys = key_end - key_begin, blocks = (keys + kKeyBlock - 1) / kKeyBlock;
         const std::int64_t size = ((keys + blocks - 1) / blocks + kRows - 1) / kRows * kRows;
-        // The rows to fetch ahead, spread over the value tiles.
-        const std::int64_t tiles = (keys + size - 1) / size * ((block.value_dim + 3) / 4);
-        c.fetch_rows = (block.fetch_count + tiles - 1) / tiles;
         for (std::int64_t origin = key_begin; origin < key_end; origin += size)
             attend_key_block(c, kv, origin, static_cast<int>(key_end - origin < size ? key_end - origin : size));
     }

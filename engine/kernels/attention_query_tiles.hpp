@@ -21,11 +21,11 @@ struct QueryTiles {
         return rows > 12 ? 12 : rows;
     }
 
-    // Value columns that one value tile handles. Divisors of the usual head dimensions, so that there is no remainder.
+    // Value columns that one value tile handles, as many accumulators. Tiles of 4 columns make up what 6 do not divide.
     static constexpr int value_columns(int vectors) {
-        constexpr int kAccumulators = S::kRegisters == 32 ? 16 : 8;
+        constexpr int kAccumulators = S::kRegisters == 32 ? 24 : 12;
         const int columns = kAccumulators / vectors;
-        return columns > 8 ? 8 : columns >= 4 ? 4 : columns;
+        return columns > 8 ? 8 : columns > 6 ? 6 : columns;
     }
 
     /// What a score tile asks for while it computes: its own keys' values, and keys of a later tile.
@@ -85,12 +85,19 @@ struct QueryTiles {
         }
     }
 
+    /// Rows anywhere in memory that a value tile asks for while it computes, a line with each key: it has that many keys.
+    struct RowsAhead {
+        const float* const* row;
+        std::int64_t rows, length;
+    };
+
     /// accumulators[column][lane] += sum over the keys [begin, end) of values[key][column] * weights[key][lane], or = that if
     /// fresh. With Masked, some lanes do not see the keys from `full` on. Their weight is skipped rather than multiplied: what the
     /// value holds there (NaN, Inf) must not leak.
-    template <int Columns, int Vectors, bool Masked>
+    template <int Columns, int Vectors, bool Masked, bool Fetch = false>
     static HEADWISE_TILE void value_tile(const float* values, std::int64_t value_stride, const float* weights, std::int64_t stride,
-                                         float* accumulators, const float* limit, int begin, int full, int end, bool fresh) {
+                                         float* accumulators, const float* limit, int begin, int full, int end, bool fresh,
+                                         const RowsAhead& ahead = {}) {
         F sum[Columns][Vectors];
         if (fresh) {
             HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
@@ -101,16 +108,30 @@ struct QueryTiles {
         }
         const float* value = values + begin * value_stride;
         const float* weight = weights + begin * stride;
-        HEADWISE_NO_UNROLL for (int key = begin; key < full; ++key, value += value_stride, weight += stride) {
+        int key = begin;
+        const auto step = [&]() HEADWISE_LAMBDA_INLINE {
             F w[Vectors];
             HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) w[v] = S::load(weight + v * W);
             HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) {
                 const F x = S::broadcast(value[d]);
                 HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] = S::fma(x, w[v], sum[d][v]);
             }
+            value += value_stride;
+            weight += stride;
+            ++key;
+        };
+        if constexpr (Fetch) {
+            HEADWISE_NO_UNROLL for (std::int64_t i = 0; i < ahead.rows; ++i) {
+                const float* line = ahead.row[i];
+                HEADWISE_NO_UNROLL for (const float* end_of_row = line + ahead.length; line < end_of_row; line += kLine) {
+                    __builtin_prefetch(line);
+                    step();
+                }
+            }
         }
+        HEADWISE_NO_UNROLL while (key < full) step();
         if constexpr (Masked) {
-            HEADWISE_NO_UNROLL for (int key = full; key < end; ++key, value += value_stride, weight += stride) {
+            HEADWISE_NO_UNROLL for (; key < end; ++key, value += value_stride, weight += stride) {
                 HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
                     const F w = S::load(weight + v * W);
                     const auto sees = S::less(S::broadcast(static_cast<float>(key)), S::load(limit + v * W));

@@ -25,11 +25,11 @@ struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
         return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     }
 
-    /// In two factors, so that the result is rounded once even where it is denormal. n is clamped to [-252, 254].
+    /// In two factors, so that the result is rounded once even where it is denormal. Their exponents add up to n, and with the bias
+    /// of 127 that the format gives each of them to n + 254.
     static HEADWISE_INLINE Floats scale_by_power_of_two(Floats x, Floats n) {
-        const __m256 bounded = _mm256_min_ps(_mm256_max_ps(n, _mm256_set1_ps(-252.0f)), _mm256_set1_ps(254.0f));
-        const __m256i whole = _mm256_cvtps_epi32(bounded), half = _mm256_srai_epi32(whole, 1);
-        return _mm256_mul_ps(_mm256_mul_ps(x, power_of_two(half)), power_of_two(_mm256_sub_epi32(whole, half)));
+        const __m256i sum = _mm256_cvtps_epi32(n + broadcast(254.0f)), half = _mm256_srli_epi32(sum, 1);
+        return _mm256_mul_ps(_mm256_mul_ps(x, from_exponent(half)), from_exponent(_mm256_sub_epi32(sum, half)));
     }
     static HEADWISE_INLINE Floats load_tail(const float* p, std::int64_t count) { return _mm256_maskload_ps(p, tail_mask(count)); }
     static HEADWISE_INLINE void store_tail(float* p, Floats x, std::int64_t count) { _mm256_maskstore_ps(p, tail_mask(count), x); }
@@ -66,9 +66,7 @@ struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
     static HEADWISE_INLINE __m256i tail_mask(std::int64_t count) {
         return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     }
-    static HEADWISE_INLINE __m256 power_of_two(__m256i n) {
-        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
-    }
+    static HEADWISE_INLINE __m256 from_exponent(__m256i biased) { return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)); }
     static HEADWISE_INLINE __m128 fold(__m256 x) { return _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)); }
 };
 

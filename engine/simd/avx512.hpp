@@ -32,7 +32,7 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
     static HEADWISE_INLINE Floats round_nearest(Floats x) {
         return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     }
-    /// x * 2^n for integral n of any size, correctly rounded into the denormals.
+    /// x * 2^n, correctly rounded into the denormals, for integral n in [-252, 254]; here also for any other.
     static HEADWISE_INLINE Floats scale_by_power_of_two(Floats x, Floats n) { return _mm512_scalef_ps(x, n); }
 
     /// The first `count` (0..16) floats; the other lanes are 0 and their memory is not touched.

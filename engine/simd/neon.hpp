@@ -24,11 +24,10 @@ struct Neon : XsimdPrimitives<xsimd::neon64> {
     static HEADWISE_INLINE Floats abs(Floats a) { return vabsq_f32(a); }
     static HEADWISE_INLINE Floats round_nearest(Floats x) { return vrndnq_f32(x); }
 
-    /// As in Avx2: two factors, n clamped to [-252, 254].
+    /// As in Avx2, in two factors.
     static HEADWISE_INLINE Floats scale_by_power_of_two(Floats x, Floats n) {
-        const float32x4_t bounded = vminq_f32(vmaxq_f32(n, vdupq_n_f32(-252.0f)), vdupq_n_f32(254.0f));
-        const int32x4_t whole = vcvtq_s32_f32(bounded), half = vshrq_n_s32(whole, 1);
-        return vmulq_f32(vmulq_f32(x, power_of_two(half)), power_of_two(vsubq_s32(whole, half)));
+        const int32x4_t sum = vcvtq_s32_f32(vaddq_f32(n, vdupq_n_f32(254.0f))), half = vshrq_n_s32(sum, 1);
+        return vmulq_f32(vmulq_f32(x, from_exponent(half)), from_exponent(vsubq_s32(sum, half)));
     }
     static HEADWISE_INLINE Floats load_tail(const float* p, std::int64_t count) {
         float lanes[4] = {0, 0, 0, 0};
@@ -58,9 +57,7 @@ struct Neon : XsimdPrimitives<xsimd::neon64> {
     }
 
   private:
-    static HEADWISE_INLINE float32x4_t power_of_two(int32x4_t n) {
-        return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23));
-    }
+    static HEADWISE_INLINE float32x4_t from_exponent(int32x4_t biased) { return vreinterpretq_f32_s32(vshlq_n_s32(biased, 23)); }
     static HEADWISE_INLINE float32x4_t pairs_low(float32x4_t a, float32x4_t b) {
         return vreinterpretq_f32_f64(vtrn1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
     }

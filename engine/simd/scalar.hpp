@@ -36,11 +36,10 @@ struct Scalar {
         constexpr float kShift = 12582912.0f;
         return abs(x) < 4194304.0f ? (x + kShift) - kShift : x;
     }
-    /// As in Avx2: two factors, n clamped to [-252, 254].
+    /// As in Avx2, in two factors. A NaN, which must not be converted, comes out as x.
     static HEADWISE_INLINE float scale_by_power_of_two(float x, float n) {
-        const float bounded = min(max(n, -252.0f), 254.0f);
-        const std::int32_t whole = static_cast<std::int32_t>(bounded), half = whole >> 1;
-        return x * power_of_two(half) * power_of_two(whole - half);
+        const std::int32_t sum = n == n ? static_cast<std::int32_t>(n + 254.0f) : 254, half = sum >> 1;
+        return x * from_exponent(half) * from_exponent(sum - half);
     }
     static HEADWISE_INLINE float load_tail(const float* p, std::int64_t count) { return count > 0 ? *p : 0; }
     static HEADWISE_INLINE void store_tail(float* p, float x, std::int64_t count) {
@@ -54,7 +53,7 @@ struct Scalar {
     static HEADWISE_INLINE void transpose(float (&)[1]) {}
 
   private:
-    static HEADWISE_INLINE float power_of_two(std::int32_t n) { return __builtin_bit_cast(float, (n + 127) << 23); }
+    static HEADWISE_INLINE float from_exponent(std::int32_t biased) { return __builtin_bit_cast(float, biased << 23); }
 };
 
 }  // namespace

@@ -23,11 +23,10 @@ struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
     static HEADWISE_INLINE Floats abs(Floats a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a); }
     static HEADWISE_INLINE Floats round_nearest(Floats x) { return _mm_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
-    /// As in Avx2: two factors, n clamped to [-252, 254].
+    /// As in Avx2, in two factors.
     static HEADWISE_INLINE Floats scale_by_power_of_two(Floats x, Floats n) {
-        const __m128 bounded = _mm_min_ps(_mm_max_ps(n, _mm_set1_ps(-252.0f)), _mm_set1_ps(254.0f));
-        const __m128i whole = _mm_cvtps_epi32(bounded), half = _mm_srai_epi32(whole, 1);
-        return _mm_mul_ps(_mm_mul_ps(x, power_of_two(half)), power_of_two(_mm_sub_epi32(whole, half)));
+        const __m128i sum = _mm_cvtps_epi32(n + broadcast(254.0f)), half = _mm_srli_epi32(sum, 1);
+        return _mm_mul_ps(_mm_mul_ps(x, from_exponent(half)), from_exponent(_mm_sub_epi32(sum, half)));
     }
     static HEADWISE_INLINE Floats load_tail(const float* p, std::int64_t count) {
         float lanes[4] = {0, 0, 0, 0};
@@ -60,9 +59,7 @@ struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
     }
 
   private:
-    static HEADWISE_INLINE __m128 power_of_two(__m128i n) {
-        return _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(n, _mm_set1_epi32(127)), 23));
-    }
+    static HEADWISE_INLINE __m128 from_exponent(__m128i biased) { return _mm_castsi128_ps(_mm_slli_epi32(biased, 23)); }
 };
 
 }  // namespace
