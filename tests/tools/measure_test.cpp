@@ -42,7 +42,10 @@ TEST_CASE("a team runs its threads all at once") {
     }
 }
 
+double virtual_time = 0;
+
 TEST_CASE("the engine and the yardstick take turns, the yardstick first and last") {
+    constexpr double kCall = 1.0 / 512;  // seconds, by a clock that the engine alone moves
     ThreadTeam team(1);
     std::vector<char> order;
     // A yardstick whose clock goes down: the engine's rate must be compared with the bursts beside it.
@@ -53,18 +56,16 @@ TEST_CASE("the engine and the yardstick take turns, the yardstick first and last
     };
     const auto engine = [&] {
         if (order.empty() || order.back() != 'e') order.push_back('e');
-        const double until = now() + 0.002;
-        while (now() < until) {
-        }
+        virtual_time += kCall;
     };
     const Measurement m =
-        measure(team, engine, 0.002 * 100, yardstick, {.least_rounds = 7, .seconds = 0, .most_seconds = 1, .burst = 0.004});
+        measure(team, engine, kCall * 100, yardstick,
+                {.least_rounds = 7, .seconds = 0, .most_seconds = 1, .burst = 2 * kCall, .clock = [] { return virtual_time; }});
     CHECK(m.rounds == 7);
     CHECK(m.calls_per_round == 2);
     REQUIRE(order.size() == 1 + 2 * 7 + 1);  // the warm-up is the first of the engine's
     for (std::size_t i = 0; i < order.size(); ++i) CHECK(order[i] == (i % 2 == 0 ? 'e' : 'y'));
-    CHECK(m.seconds.median >= 0.002);
-    CHECK(m.yardstick == doctest::Approx(191));
-    CHECK(m.fraction.median <= 100.0 / 183);
-    CHECK(m.fraction.median >= 0.3);
+    CHECK(m.seconds.median == kCall);
+    CHECK(m.yardstick == doctest::Approx(191));  // of 198, 196, ..., 184
+    CHECK(m.fraction.median == doctest::Approx(100.0 / 191));  // of 100 / 197, 100 / 195, ..., 100 / 185
 }

@@ -13,6 +13,7 @@ struct MeasureLimits {
     double seconds = 0.8;     ///< rounds go on until then
     double most_seconds = 8;  ///< after which 3 rounds are enough
     double burst = 0.03;      ///< seconds of the engine in one round, at least
+    double (*clock)() = now;  ///< seconds
 };
 
 struct Measurement {

@@ -1,0 +1,134 @@
+// The checks of views by themselves: what is refused, what is not, and that no arithmetic overflows on the way (the sanitizers
+// watch).
+#include "engine/tensor/view_check.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/support/random_numbers.hpp"
+
+namespace headwise::test {
+namespace {
+
+constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max(), kSmallest = std::numeric_limits<std::int64_t>::min();
+
+using View = TensorView<float, 3>;
+
+template <class Call>
+std::string message_of(const Call& call) {
+    try {
+        call();
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "";
+}
+
+TEST_CASE("the range of elements, for strides of either sign") {
+    float x = 0;
+    const auto range = checked_range("x", View(&x, {2, 3, 4}, {100, -10, 1}));
+    CHECK_FALSE(range.empty);
+    CHECK(range.low == -20);
+    CHECK(range.high == 103);
+    CHECK(checked_range("x", View(nullptr, {2, 0, 4}, {kLargest, kSmallest, 1})).empty);
+    const auto one = checked_range("x", View(&x, {1, 1, 1}, {kLargest, kSmallest, -1}));
+    CHECK(one.low == 0);
+    CHECK(one.high == 0);
+}
+
+TEST_CASE("negative extents, null data and addresses beyond 64 bits are refused by name") {
+    float x = 0;
+    CHECK(message_of([&] { checked_range("x", View(&x, {2, -3, 4}, {12, 4, 1})); }) ==
+          "x.extent[1] is -3: it must not be negative");
+    CHECK(message_of([&] { checked_range("x", View(nullptr, {2, 3, 4}, {12, 4, 1})); }).starts_with("x.data is null"));
+    for (const std::int64_t stride : {kLargest, kSmallest, kLargest / 2, kSmallest / 2, kLargest / 32}) {
+        CAPTURE(stride);
+        const std::string message = message_of([&] { checked_range("x", View(&x, {1, 3, 4}, {0, stride, 1})); });
+        CHECK(message.find("x.stride[1] is " + std::to_string(stride)) != std::string::npos);
+        CHECK(message.find("64 bits") != std::string::npos);
+    }
+    CHECK(message_of([&] { checked_range("x", View(&x, {kLargest, kLargest, 1}, {1, 1, 1})); }) != "");
+}
+
+/// The offsets of all elements.
+std::vector<std::int64_t> offsets(const View& x) {
+    std::vector<std::int64_t> result;
+    for (std::int64_t i = 0; i < x.extent[0]; ++i)
+        for (std::int64_t j = 0; j < x.extent[1]; ++j)
+            for (std::int64_t k = 0; k < x.extent[2]; ++k) result.push_back(i * x.stride[0] + j * x.stride[1] + k * x.stride[2]);
+    return result;
+}
+
+View random_view(RandomNumbers& random, float* data) {
+    View view;
+    view.data = data + random.between(0, 20);
+    for (std::size_t i = 0; i < 3; ++i) {
+        view.extent[i] = random.between(1, 4);
+        view.stride[i] = random.between(-12, 12);
+    }
+    return view;
+}
+
+TEST_CASE("a view in which two elements share an address is refused") {
+    INFO(reproduction(test_seed()));
+    RandomNumbers random(test_seed());
+    std::array<float, 200> memory{};
+    int refused = 0, shared = 0;
+    for (int i = 0; i < 20000; ++i) {
+        const View view = random_view(random, memory.data() + 80);
+        const auto all = offsets(view);
+        const bool overlaps = std::set<std::int64_t>(all.begin(), all.end()).size() != all.size();
+        const bool is_refused = message_of([&] { check_no_self_overlap("x", view); }) != "";
+        if (overlaps) CHECK(is_refused);
+        refused += is_refused;
+        shared += overlaps;
+    }
+    CHECK(shared > 1000);
+    CHECK(refused < 19000);  // it does accept most of what is in order
+}
+
+TEST_CASE("an input that shares an address with the output is refused; parts that interleave at one step are not") {
+    INFO(reproduction(test_seed()));
+    RandomNumbers random(test_seed());
+    std::array<float, 200> memory{};
+    int shared = 0;
+    for (int i = 0; i < 20000; ++i) {
+        const View out = random_view(random, memory.data() + 80), in = random_view(random, memory.data() + 80);
+        std::set<const float*> written;
+        for (const std::int64_t offset : offsets(out)) written.insert(out.data + offset);
+        bool overlaps = false;
+        for (const std::int64_t offset : offsets(in)) overlaps |= written.count(in.data + offset) != 0;
+        const bool is_refused =
+            message_of([&] { check_no_overlap("out", out, checked_range("out", out), "in", in, checked_range("in", in)); }) != "";
+        if (overlaps) CHECK(is_refused);
+        shared += overlaps;
+    }
+    CHECK(shared > 1000);
+
+    // [2, 3 parts, 4]: the parts of a packed buffer.
+    for (int out_part = 0; out_part < 3; ++out_part)
+        for (int in_part = 0; in_part < 3; ++in_part) {
+            const View out(memory.data() + out_part * 4, {2, 1, 4}, {12, kSmallest, 1});
+            const View in(memory.data() + in_part * 4, {2, 1, 4}, {12, kLargest, 1});
+            const std::string message =
+                message_of([&] { check_no_overlap("out", out, checked_range("out", out), "in", in, checked_range("in", in)); });
+            CHECK((message != "") == (out_part == in_part));
+        }
+}
+
+TEST_CASE("rows must be adjacent elements, extents as expected") {
+    float x = 0;
+    CHECK(message_of([&] { check_unit_stride("x", View(&x, {1, 1, 2}, {2, 2, 2})); }).starts_with("x.stride[2] is 2"));
+    CHECK(message_of([&] { check_unit_stride("x", View(&x, {1, 1, 1}, {2, 2, 2})); }) == "");
+    CHECK(message_of([&] { check_extent("x", View(&x, {1, 5, 1}, {2, 2, 2}), 1, 6, "the number of rows"); }) ==
+          "x.extent[1] is 5, expected 6: the number of rows");
+}
+
+}  // namespace
+}  // namespace headwise::test
