@@ -66,6 +66,6 @@ TEST_CASE("the engine and the yardstick take turns, the yardstick first and last
     REQUIRE(order.size() == 1 + 2 * 7 + 1);  // the warm-up is the first of the engine's
     for (std::size_t i = 0; i < order.size(); ++i) CHECK(order[i] == (i % 2 == 0 ? 'e' : 'y'));
     CHECK(m.seconds.median == kCall);
-    CHECK(m.yardstick == doctest::Approx(191));  // of 198, 196, ..., 184
+    CHECK(m.yardstick == doctest::Approx(191));                // of 198, 196, ..., 184
     CHECK(m.fraction.median == doctest::Approx(100.0 / 191));  // of 100 / 197, 100 / 195, ..., 100 / 185
 }
