@@ -131,12 +131,12 @@ struct QueryLanes {
         constexpr int kUnroll = 6;  // enough chains in flight (4 and 8 are within 3 %), and key blocks are multiples of it
         for (; key + kUnroll <= keys; key += kUnroll, score += kUnroll * c.stride) {
             F w[kUnroll];
-            HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) w[i] = exp2<S>(S::load(score + i * c.stride) - max);
+            HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) w[i] = exp2_weight<S>(S::load(score + i * c.stride) - max);
             HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) S::store(score + i * c.stride, w[i]);
             HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) sum = sum + w[i];
         }
         for (; key < keys; ++key, score += c.stride) {
-            const F w = exp2<S>(S::load(score) - max);
+            const F w = exp2_weight<S>(S::load(score) - max);
             S::store(score, w);
             sum = sum + w;
         }

@@ -11,6 +11,7 @@ struct MathKernels {
     /// y[i] = f(x[i]) for i < n; y may be x. The same bits in full vectors and in the tail.
     void (*exp)(const float* x, float* y, std::int64_t n);
     void (*exp2)(const float* x, float* y, std::int64_t n);
+    void (*exp2_weight)(const float* x, float* y, std::int64_t n);
 };
 
 namespace {
@@ -33,8 +34,13 @@ void exp2_array(const float* x, float* y, std::int64_t n) {
 }
 
 template <class S>
+void exp2_weight_array(const float* x, float* y, std::int64_t n) {
+    map<S>(x, y, n, [](typename S::Floats v) HEADWISE_LAMBDA_INLINE { return exp2_weight<S>(v); });
+}
+
+template <class S>
 constexpr MathKernels math_kernels() {
-    return {.exp = exp_array<S>, .exp2 = exp2_array<S>};
+    return {.exp = exp_array<S>, .exp2 = exp2_array<S>, .exp2_weight = exp2_weight_array<S>};
 }
 
 }  // namespace

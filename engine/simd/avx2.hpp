@@ -11,6 +11,7 @@ namespace {
 struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
     static constexpr int kRegisters = 16;
     static constexpr bool kScalesByInfinity = false;
+    static constexpr bool kFolds4 = false;
     static constexpr bool kFused = true;  ///< fma() rounds once
 
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
@@ -31,9 +32,12 @@ struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
         const __m256i sum = _mm256_cvtps_epi32(n + broadcast(254.0f)), half = _mm256_srli_epi32(sum, 1);
         return _mm256_mul_ps(_mm256_mul_ps(x, from_exponent(half)), from_exponent(_mm256_sub_epi32(sum, half)));
     }
+    /// 2^(k - 127), or 0 for k = 0, where k are the last 9 bits of x, at most 254.
+    static HEADWISE_INLINE Floats power_from_low_bits(Floats x) { return from_exponent(_mm256_castps_si256(x)); }
     static HEADWISE_INLINE Floats load_tail(const float* p, std::int64_t count) { return _mm256_maskload_ps(p, tail_mask(count)); }
     static HEADWISE_INLINE void store_tail(float* p, Floats x, std::int64_t count) { _mm256_maskstore_ps(p, tail_mask(count), x); }
 
+    static HEADWISE_INLINE void keep(Floats& x) { asm volatile("" : "+x"(x.data)); }
     static HEADWISE_INLINE float reduce_add(Floats x) {
         const __m128 sums = _mm_hadd_ps(fold(x), fold(x));
         return _mm_cvtss_f32(_mm_hadd_ps(sums, sums));

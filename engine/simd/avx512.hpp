@@ -43,6 +43,10 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
         _mm512_mask_storeu_ps(p, tail_mask(count), x);
     }
 
+    /// Has x in a register from here on, where a compiler would rather load it again for each of its uses; loads that are kept
+    /// happen in the order of the program.
+    static HEADWISE_INLINE void keep(Floats& x) { asm volatile("" : "+v"(x.data)); }
+
     static HEADWISE_INLINE float reduce_add(Floats x) { return _mm512_reduce_add_ps(x); }
     static HEADWISE_INLINE float reduce_max(Floats x) { return _mm512_reduce_max_ps(x); }
 
@@ -51,6 +55,27 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
         const __m128 low = _mm_hadd_ps(fold(x0), fold(x1));
         const __m128 high = _mm_hadd_ps(fold(x2), fold(x3));
         _mm_storeu_ps(out, _mm_hadd_ps(low, high));
+    }
+
+    static constexpr bool kFolds4 = true;  ///< has fold_4() and reduce_folded_4()
+    /// The sums of the lanes i, i + 4, i + 8, i + 12 (i = 0..3) of x0, then of x1, x2, x3.
+    static HEADWISE_INLINE Floats fold_4(Floats x0, Floats x1, Floats x2, Floats x3) {
+        const auto halves = [](__m512 a, __m512 b) HEADWISE_LAMBDA_INLINE {
+            return _mm512_add_ps(_mm512_mask_blend_ps(0xff00, a, b), _mm512_shuffle_f32x4(a, b, 0x4e));
+        };
+        const __m512 low = halves(x0, x1), high = halves(x2, x3);
+        return _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd));
+    }
+    /// out[i * stride + j] = the sum of xi that went into yj = fold_4(x0, x1, x2, x3), with the additions of reduce_add_4().
+    static HEADWISE_INLINE void reduce_folded_4(Floats y0, Floats y1, Floats y2, Floats y3, float* out, std::int64_t stride) {
+        const auto pairs = [](__m512 a, __m512 b) HEADWISE_LAMBDA_INLINE {
+            return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+        };
+        const __m512 sums = pairs(pairs(y0, y1), pairs(y2, y3));
+        _mm_storeu_ps(out, _mm512_castps512_ps128(sums));
+        _mm_storeu_ps(out + stride, _mm512_extractf32x4_ps(sums, 1));
+        _mm_storeu_ps(out + 2 * stride, _mm512_extractf32x4_ps(sums, 2));
+        _mm_storeu_ps(out + 3 * stride, _mm512_extractf32x4_ps(sums, 3));
     }
 
     /// Transposes a 16 x 16 tile held in registers.

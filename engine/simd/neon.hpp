@@ -11,6 +11,7 @@ namespace {
 struct Neon : XsimdPrimitives<xsimd::neon64> {
     static constexpr int kRegisters = 32;
     static constexpr bool kScalesByInfinity = false;
+    static constexpr bool kFolds4 = false;
     static constexpr bool kFused = true;  ///< fma() rounds once
 
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
@@ -29,6 +30,7 @@ struct Neon : XsimdPrimitives<xsimd::neon64> {
         const int32x4_t sum = vcvtq_s32_f32(vaddq_f32(n, vdupq_n_f32(254.0f))), half = vshrq_n_s32(sum, 1);
         return vmulq_f32(vmulq_f32(x, from_exponent(half)), from_exponent(vsubq_s32(sum, half)));
     }
+    static HEADWISE_INLINE Floats power_from_low_bits(Floats x) { return from_exponent(vreinterpretq_s32_f32(x)); }
     static HEADWISE_INLINE Floats load_tail(const float* p, std::int64_t count) {
         float lanes[4] = {0, 0, 0, 0};
         for (std::int64_t i = 0; i < count; ++i) lanes[i] = p[i];
@@ -39,6 +41,7 @@ struct Neon : XsimdPrimitives<xsimd::neon64> {
         vst1q_f32(lanes, x);
         for (std::int64_t i = 0; i < count; ++i) p[i] = lanes[i];
     }
+    static HEADWISE_INLINE void keep(Floats& x) { asm volatile("" : "+w"(x.data)); }
     static HEADWISE_INLINE float reduce_add(Floats x) {
         const float32x4_t sums = vpaddq_f32(x, x);
         return vgetq_lane_f32(vpaddq_f32(sums, sums), 0);

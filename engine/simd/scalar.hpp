@@ -14,6 +14,7 @@ struct Scalar {
     static constexpr int kLanes = 1;
     static constexpr int kRegisters = 16;
     static constexpr bool kScalesByInfinity = false;
+    static constexpr bool kFolds4 = false;
     static constexpr bool kFused = false;  ///< fma() rounds once
 
     static HEADWISE_INLINE float zero() { return 0; }
@@ -41,10 +42,12 @@ struct Scalar {
         const std::int32_t sum = n == n ? static_cast<std::int32_t>(n + 254.0f) : 254, half = sum >> 1;
         return x * from_exponent(half) * from_exponent(sum - half);
     }
+    static HEADWISE_INLINE float power_from_low_bits(float x) { return from_exponent(__builtin_bit_cast(std::int32_t, x) & 255); }
     static HEADWISE_INLINE float load_tail(const float* p, std::int64_t count) { return count > 0 ? *p : 0; }
     static HEADWISE_INLINE void store_tail(float* p, float x, std::int64_t count) {
         if (count > 0) *p = x;
     }
+    static HEADWISE_INLINE void keep(float&) {}
     static HEADWISE_INLINE float reduce_add(float x) { return x; }
     static HEADWISE_INLINE float reduce_max(float x) { return x; }
     static HEADWISE_INLINE void reduce_add_4(float x0, float x1, float x2, float x3, float* out) {

@@ -11,6 +11,7 @@ namespace {
 struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
     static constexpr int kRegisters = 16;
     static constexpr bool kScalesByInfinity = false;
+    static constexpr bool kFolds4 = false;
     static constexpr bool kFused = false;  ///< fma() rounds once
 
     static HEADWISE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
@@ -28,6 +29,7 @@ struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
         const __m128i sum = _mm_cvtps_epi32(n + broadcast(254.0f)), half = _mm_srli_epi32(sum, 1);
         return _mm_mul_ps(_mm_mul_ps(x, from_exponent(half)), from_exponent(_mm_sub_epi32(sum, half)));
     }
+    static HEADWISE_INLINE Floats power_from_low_bits(Floats x) { return from_exponent(_mm_castps_si128(x)); }
     static HEADWISE_INLINE Floats load_tail(const float* p, std::int64_t count) {
         float lanes[4] = {0, 0, 0, 0};
         for (std::int64_t i = 0; i < count; ++i) lanes[i] = p[i];
@@ -38,6 +40,7 @@ struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
         _mm_storeu_ps(lanes, x);
         for (std::int64_t i = 0; i < count; ++i) p[i] = lanes[i];
     }
+    static HEADWISE_INLINE void keep(Floats& x) { asm volatile("" : "+x"(x.data)); }
     static HEADWISE_INLINE float reduce_add(Floats x) {
         const __m128 sums = _mm_hadd_ps(x, x);
         return _mm_cvtss_f32(_mm_hadd_ps(sums, sums));

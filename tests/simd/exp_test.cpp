@@ -124,6 +124,28 @@ TEST_CASE("exp2 of a whole number is exact") {
     }
 }
 
+TEST_CASE("exp2_weight has the bits of exp2, or is 0 where that is below 2^-126") {
+    const MathKernels& math = kernel_table(active_isa()).math;
+    std::vector<float> x;
+    for (std::uint64_t bits = 0; bits < std::uint64_t{1} << 32; bits += 1009) {
+        const float value = std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+        if (!(value > 127)) x.push_back(value);
+    }
+    for (float value = -152; value <= 127; value += 0.125f) x.push_back(value);
+    x.insert(x.end(), {-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()});
+    std::vector<float> expected(x.size()), weight(x.size());
+    math.exp2(x.data(), expected.data(), static_cast<std::int64_t>(x.size()));
+    math.exp2_weight(x.data(), weight.data(), static_cast<std::int64_t>(x.size()));
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        const bool same = std::bit_cast<std::uint32_t>(weight[i]) == std::bit_cast<std::uint32_t>(expected[i]);
+        if (same || (std::isnan(weight[i]) && std::isnan(x[i])) || (weight[i] == 0 && expected[i] < 0x1p-126f)) continue;
+        INFO("2^" << x[i] << " came out as " << weight[i] << ", exp2 gives " << expected[i]);
+        if (++wrong < 10) CHECK(weight[i] == expected[i]);
+    }
+    CHECK(wrong == 0);
+}
+
 TEST_CASE("the same bits in full vectors and in tails, at any address, in place or not, with nothing touched beyond the array") {
     constexpr std::int64_t kMost = 67, kOffsets = 17;
     RandomNumbers random(test_seed());
