@@ -21,10 +21,14 @@ class AttentionRun {
         AttentionBlock block = prepare(worker, place, workspace_.state(worker, 0));
         const KeyValueRows kv = key_value_rows(place);
         fetch_ahead(block, worker, place, upcoming);
+        const std::int64_t chunks = chunks_seen(block);
+        block.next_key_end = chunks > 1 ? chunk_end(1) : 0;
         kernel_.attend(block, kv, 0, chunk_end(0));
         block.fetch_count = 0;
-        for (std::int64_t chunk = 1; chunk < schedule_.chunks && chunk * schedule_.key_chunk < keys_seen(block); ++chunk) {
-            const AttentionBlock part = with_state(block, workspace_.state(worker, 1));
+        for (std::int64_t chunk = 1; chunk < chunks; ++chunk) {
+            AttentionBlock part = with_state(block, workspace_.state(worker, 1));
+            part.begun = true;
+            part.next_key_end = chunk + 1 < chunks ? chunk_end(chunk + 1) : 0;
             kernel_.attend(part, kv, chunk * schedule_.key_chunk, chunk_end(chunk));
             kernel_.merge(block, part);
         }
@@ -43,7 +47,7 @@ class AttentionRun {
         std::atomic_ref<std::int32_t> finished(*workspace_.finished(index));
         if (finished.fetch_add(1, std::memory_order_acq_rel) + 1 < schedule_.chunks) return;
         block = with_state(block, first);
-        for (std::int64_t i = 1; i < schedule_.chunks && i * schedule_.key_chunk < keys_seen(block); ++i)
+        for (std::int64_t i = 1; i < chunks_seen(block); ++i)
             kernel_.merge(block, with_state(block, workspace_.partial(index * schedule_.chunks + i)));
         kernel_.finish(block, out_rows(worker, place), call_.shape.key_length);
     }
@@ -73,9 +77,10 @@ class AttentionRun {
 
     std::int64_t chunk_end(std::int64_t chunk) const { return std::min((chunk + 1) * schedule_.key_chunk, call_.shape.key_length); }
 
-    /// Keys that the block's last row, which sees most, may see.
-    std::int64_t keys_seen(const AttentionBlock& block) const {
-        return block.key_limit ? block.key_limit[block.rows - 1] : call_.shape.key_length;
+    /// Chunks with keys that the block's last row, which sees most, may see.
+    std::int64_t chunks_seen(const AttentionBlock& block) const {
+        const std::int64_t keys = block.key_limit ? block.key_limit[block.rows - 1] : call_.shape.key_length;
+        return std::min(schedule_.chunks, (keys + schedule_.key_chunk - 1) / schedule_.key_chunk);
     }
 
     AttentionBlock with_state(AttentionBlock block, const BlockState& state) const {
@@ -135,7 +140,9 @@ class AttentionRun {
                                                  .row_sum = nullptr,
                                                  .accumulators = nullptr,
                                                  .fetch = nullptr,
-                                                 .fetch_count = 0},
+                                                 .fetch_count = 0,
+                                                 .next_key_end = 0,
+                                                 .begun = false},
                                                 state);
         // Logits in units of log2, so that the weights are plain powers of two.
         kernel_.pack_queries(block, query_rows, static_cast<float>(static_cast<double>(call_.scale) * std::numbers::log2e));

@@ -29,6 +29,10 @@ struct AttentionBlock {
     /// the cache while it is computed, by a kernel that can do so at no cost.
     const float* const* fetch;
     std::int64_t fetch_count;
+    /// The next call to attend() for these rows, in the same `scores`, goes on to this key (0: there is none): a kernel may begin
+    /// with it while it finishes this one. `begun`: the call before could do so for this one.
+    std::int64_t next_key_end;
+    bool begun;
 };
 
 /// One way to compute attention for a block. Sizes are in floats.
@@ -37,7 +41,7 @@ struct AttentionKernel {
     std::int64_t max_rows;   ///< in a block
     std::int64_t row_unit;   ///< rows are padded to a multiple of this in all buffers
     std::int64_t dim_unit;   ///< head_dim and value_dim are padded to a multiple of this
-    std::int64_t key_block;  ///< keys whose scores are held at once
+    std::int64_t key_block;  ///< keys whose scores are held at once; chunks of keys that are attended to in turn are multiples
     /// Packs the query rows; rows[i] points at row i.
     void (*pack_queries)(const AttentionBlock& block, const float* const* rows, float scale);
     /// Sets the state to that of the keys [key_begin, key_end), whatever it was before.

@@ -216,17 +216,22 @@ struct KeyRows {
 
     // ---- the kernel's functions
 
-    /// The scores of a block are made while the values of the one before it are added, kStep keys of each in turn.
+    /// The scores of a block are made while the values of the one before it are added, kStep keys of each in turn; in the end those
+    /// of the next call's first block, which finds them where it looks for them, as calls have an even number of blocks.
     static void attend(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end) {
         clear(block);
-        if (block.key_limit && block.key_limit[block.rows - 1] < key_end) key_end = block.key_limit[block.rows - 1];
+        const auto seen = [&](std::int64_t end) {
+            return block.key_limit && block.key_limit[block.rows - 1] < end ? block.key_limit[block.rows - 1] : end;
+        };
+        key_end = seen(key_end);
+        const std::int64_t next_end = seen(block.next_key_end);
         const auto keys_from = [&](std::int64_t origin) {
-            const std::int64_t left = key_end - origin;
+            const std::int64_t left = (origin < key_end ? key_end : next_end) - origin;
             return static_cast<int>(left < 0 ? 0 : (left < kKeyBlock ? left : kKeyBlock));
         };
         float* here = block.scores;
         float* next = block.scores + block.rows * kKeyBlock;
-        score_keys(block, rows_from(kv, key_begin), here, 0, keys_from(key_begin));
+        if (!block.begun) score_keys(block, rows_from(kv, key_begin), here, 0, keys_from(key_begin));
         for (std::int64_t origin = key_begin; origin < key_end; origin += kKeyBlock) {
             attend_key_block(block, kv, origin, keys_from(origin), keys_from(origin + kKeyBlock), here, next);
             float* const done = here;

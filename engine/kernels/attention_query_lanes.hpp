@@ -126,16 +126,18 @@ struct QueryLanes {
             for (std::int64_t d = 0; d < c.block.value_dim; ++d, accumulator += c.stride)
                 S::store(accumulator, S::load(accumulator) * factor);
         }
+        const std::int64_t stride = c.stride;
         float* score = c.block.scores + at;
         int key = 0;
-        constexpr int kUnroll = 6;  // enough chains in flight (4 and 8 are within 3 %), and key blocks are multiples of it
-        for (; key + kUnroll <= keys; key += kUnroll, score += kUnroll * c.stride) {
+        // Enough chains in flight (4 and 8 are within 3 %), and key blocks are multiples of it. Two where more do not fit.
+        constexpr int kUnroll = S::kRegisters == 32 ? 6 : 2;
+        for (; key + kUnroll <= keys; key += kUnroll, score += kUnroll * stride) {
             F w[kUnroll];
-            HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) w[i] = exp2_weight<S>(S::load(score + i * c.stride) - max);
-            HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) S::store(score + i * c.stride, w[i]);
+            HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) w[i] = exp2_weight<S>(S::load(score + i * stride) - max);
+            HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) S::store(score + i * stride, w[i]);
             HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) sum = sum + w[i];
         }
-        for (; key < keys; ++key, score += c.stride) {
+        for (; key < keys; ++key, score += stride) {
             const F w = exp2_weight<S>(S::load(score) - max);
             S::store(score, w);
             sum = sum + w;
