@@ -60,7 +60,7 @@ struct QueryLanes {
         for (std::int64_t d = 0; d < dim; d += kLine) __builtin_prefetch(row + d);
     }
 
-    /// The next rows of block.fetch: as many as have lines for `keys` keys.
+    /// The next rows of block.fetch: as many as have at most `keys` lines.
     static HEADWISE_INLINE typename Tiles::RowsAhead rows_ahead(Context& c, int keys) {
         const std::int64_t left = c.block.fetch_count - c.fetched, fit = keys / ((c.block.head_dim + kLine - 1) / kLine);
         const typename Tiles::RowsAhead ahead{c.block.fetch + c.fetched, left < fit ? left : fit, c.block.head_dim};
@@ -162,7 +162,7 @@ struct QueryLanes {
         const std::int64_t fours = Columns == 6 && c.block.value_dim % 6 == 2 && c.block.value_dim >= 8 ? 8 : 0;
         for (; d + Columns <= c.block.value_dim - fours; d += Columns) {
             if (!Masked && Vectors == kTileVectors && c.fetched < c.block.fetch_count)
-                tile(Count<Columns>{}, Count<1>{}, rows_ahead(c, full - begin));
+                tile(Count<Columns>{}, Count<1>{}, rows_ahead(c, full - begin - 1));
             else
                 tile(Count<Columns>{}, Count<0>{}, {});
         }

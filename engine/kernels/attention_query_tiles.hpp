@@ -41,28 +41,30 @@ struct QueryTiles {
                                          std::int64_t head_dim, float* scores, float* block_max, const float* limit, int key,
                                          const Ahead& ahead) {
         F sum[Rows][Vectors];
-        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::zero();
         std::int64_t d = 0;
-        const auto step = [&]() HEADWISE_LAMBDA_INLINE {
+        // The first products are sums already: with 24 registers to be cleared a tile takes 25 cycles (1.5 %) more.
+        const auto step_to = [&](auto first) HEADWISE_LAMBDA_INLINE {
             F q[Vectors];
             HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) q[v] = S::load(queries + d * stride + v * W);
             HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
                 const F k = S::broadcast(keys[r * key_stride + d]);
-                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::fma(k, q[v], sum[r][v]);
+                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = first.value ? k * q[v] : S::fma(k, q[v], sum[r][v]);
             }
             ++d;
         };
+        const auto step = [&]() HEADWISE_LAMBDA_INLINE { step_to(Is<false>{}); };
+        if constexpr (Fetch) __builtin_prefetch(ahead.keys);
+        step_to(Is<true>{});
         if constexpr (Fetch) {
             // One line at a time: a burst would fill the queue of cache misses, and the loads would wait behind it (1.3 cycles a
             // line, Zen 4).
             static_assert(2 * Rows <= kLine);
-            while (d + kLine <= head_dim) {
-                const float* line = ahead.keys + d;
-                HEADWISE_NO_UNROLL for (int r = 0; r < Rows; ++r, line += ahead.key_stride) {
-                    __builtin_prefetch(line);
+            HEADWISE_NO_UNROLL for (std::int64_t at = 0; at + kLine <= head_dim; at += kLine) {
+                HEADWISE_NO_UNROLL for (std::int64_t r = d - at; r < Rows; ++r) {
+                    __builtin_prefetch(ahead.keys + r * ahead.key_stride + at);
                     step();
                 }
-                line = ahead.values + (d - Rows);
+                const float* line = ahead.values + at;
                 HEADWISE_NO_UNROLL for (int r = 0; r < Rows; ++r, line += ahead.value_stride) {
                     __builtin_prefetch(line);
                     step();
@@ -85,7 +87,8 @@ struct QueryTiles {
         }
     }
 
-    /// Rows anywhere in memory that a value tile asks for while it computes, a line with each key: it has that many keys.
+    /// Rows anywhere in memory that a value tile asks for while it computes, a line with each key but the first: it has that many
+    /// keys.
     struct RowsAhead {
         const float* const* row;
         std::int64_t rows, length;
@@ -99,27 +102,27 @@ struct QueryTiles {
                                          float* accumulators, const float* limit, int begin, int full, int end, bool fresh,
                                          const RowsAhead& ahead = {}) {
         F sum[Columns][Vectors];
-        if (fresh) {
-            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
-                S::zero();
-        } else {
-            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
-                S::load(accumulators + d * stride + v * W);
-        }
         const float* value = values + begin * value_stride;
         const float* weight = weights + begin * stride;
         int key = begin;
-        const auto step = [&]() HEADWISE_LAMBDA_INLINE {
+        const auto step_to = [&](auto first) HEADWISE_LAMBDA_INLINE {
             F w[Vectors];
             HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) w[v] = S::load(weight + v * W);
             HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) {
                 const F x = S::broadcast(value[d]);
-                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] = S::fma(x, w[v], sum[d][v]);
+                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] = first.value ? x * w[v] : S::fma(x, w[v], sum[d][v]);
             }
             value += value_stride;
             weight += stride;
             ++key;
         };
+        const auto step = [&]() HEADWISE_LAMBDA_INLINE { step_to(Is<false>{}); };
+        if constexpr (Masked) {
+            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
+                S::zero();
+        } else {
+            step_to(Is<true>{});
+        }
         if constexpr (Fetch) {
             HEADWISE_NO_UNROLL for (std::int64_t i = 0; i < ahead.rows; ++i) {
                 const float* line = ahead.row[i];
@@ -140,8 +143,17 @@ struct QueryTiles {
                 }
             }
         }
-        HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v)
-            S::store(accumulators + d * stride + v * W, sum[d][v]);
+        // What the accumulators held is added in the end: loads in the beginning would delay the first products.
+        const auto finish = [&](auto add) HEADWISE_LAMBDA_INLINE {
+            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
+                float* to = accumulators + d * stride + v * W;
+                S::store(to, add.value ? S::load(to) + sum[d][v] : sum[d][v]);
+            }
+        };
+        if (fresh)
+            finish(Is<false>{});
+        else
+            finish(Is<true>{});
     }
 };
 

@@ -70,11 +70,8 @@ struct PanelProduct {
         const std::int64_t count = panel.columns - (Vectors - 1) * W;
         float* c = panel.c + i * panel.c_row;
         MatmulTile<S, Rows, Vectors, kPartial> tile;
-        if (panel.resume)
-            tile.load(c, panel.c_row, count);
-        else
-            tile.clear();
         tile.multiply(panel.a + i * panel.a_row, panel.a_row, panel.a_step, panel.b, panel.b_step, panel.depth, count);
+        if (panel.resume) tile.add(c, panel.c_row, count);
         if (!panel.finish) {
             tile.store(c, panel.c_row, count);
             return;

@@ -18,3 +18,15 @@
 
 // For lambdas, between the parameters and the body.
 #define HEADWISE_LAMBDA_INLINE __attribute__((always_inline))
+
+namespace headwise {
+namespace {
+
+/// A condition that a generic lambda takes as its argument.
+template <bool kValue>
+struct Is {
+    static constexpr bool value = kValue;
+};
+
+}  // namespace
+}  // namespace headwise
