@@ -83,7 +83,7 @@ struct QueryLanes {
         int key = span.begin;
         for (; key + kRows <= span.end; key += kRows) {
             if (kRows == 6 && span.end - key == 8) break;  // 4 + 4 are quicker than 6 + 2
-            tile(Count<kRows>{}, Count < Fetch && kRows <= 8 > {}, key);
+            tile(Count<kRows>{}, Count < Fetch && 2 * kRows<kLine>{}, key);
         }
         if constexpr (kRows > 4)
             for (; key + 4 <= span.end; key += 4) tile(Count<4>{}, Count<0>{}, key);

@@ -41,38 +41,40 @@ struct QueryTiles {
                                          std::int64_t head_dim, float* scores, float* block_max, const float* limit, int key,
                                          const Ahead& ahead) {
         F sum[Rows][Vectors];
-        std::int64_t d = 0;
-        // The first products are sums already: with 24 registers to be cleared a tile takes 25 cycles (1.5 %) more.
+        const float* const end = keys + head_dim;
         const auto step_to = [&](auto first) HEADWISE_LAMBDA_INLINE {
             F q[Vectors];
-            HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) q[v] = S::load(queries + d * stride + v * W);
+            HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) q[v] = S::load(queries + v * W);
             HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
-                const F k = S::broadcast(keys[r * key_stride + d]);
+                const F k = S::broadcast(keys[r * key_stride]);
                 HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = first.value ? k * q[v] : S::fma(k, q[v], sum[r][v]);
             }
-            ++d;
+            ++keys;
+            queries += stride;
         };
         const auto step = [&]() HEADWISE_LAMBDA_INLINE { step_to(Is<false>{}); };
-        if constexpr (Fetch) __builtin_prefetch(ahead.keys);
+        const float* line_end = keys + kLine;
         step_to(Is<true>{});
         if constexpr (Fetch) {
-            // One line at a time: a burst would fill the queue of cache misses, and the loads would wait behind it (1.3 cycles a
-            // line, Zen 4).
-            static_assert(2 * Rows <= kLine);
-            HEADWISE_NO_UNROLL for (std::int64_t at = 0; at + kLine <= head_dim; at += kLine) {
-                HEADWISE_NO_UNROLL for (std::int64_t r = d - at; r < Rows; ++r) {
-                    __builtin_prefetch(ahead.keys + r * ahead.key_stride + at);
+            // One line at a time: a burst would fill the queue of cache misses, and the loads would wait behind it.
+            static_assert(2 * Rows < kLine);
+            const float* keys_ahead = ahead.keys;
+            const float* values_ahead = ahead.values;
+            HEADWISE_NO_UNROLL for (; line_end <= end; line_end += kLine) {
+                HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
+                    __builtin_prefetch(keys_ahead);
+                    keys_ahead += ahead.key_stride;
+                    step();
+                    __builtin_prefetch(values_ahead);
+                    values_ahead += ahead.value_stride;
                     step();
                 }
-                const float* line = ahead.values + at;
-                HEADWISE_NO_UNROLL for (int r = 0; r < Rows; ++r, line += ahead.value_stride) {
-                    __builtin_prefetch(line);
-                    step();
-                }
-                HEADWISE_NO_UNROLL for (int r = 2 * Rows; r < kLine; ++r) step();
+                keys_ahead += kLine - Rows * ahead.key_stride;
+                values_ahead += kLine - Rows * ahead.value_stride;
+                HEADWISE_NO_UNROLL while (keys < line_end) step();
             }
         }
-        HEADWISE_NO_UNROLL while (d < head_dim) step();
+        HEADWISE_NO_UNROLL while (keys < end) step();
         HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
             F largest = S::load(block_max + v * W);
             HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
