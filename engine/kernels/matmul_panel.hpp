@@ -70,8 +70,9 @@ struct PanelProduct {
         const std::int64_t count = panel.columns - (Vectors - 1) * W;
         float* c = panel.c + i * panel.c_row;
         MatmulTile<S, Rows, Vectors, kPartial> tile;
-        tile.multiply(panel.a + i * panel.a_row, panel.a_row, panel.a_step, panel.b, panel.b_step, panel.depth, count);
-        if (panel.resume) tile.add(c, panel.c_row, count);
+        if (panel.resume) tile.load(c, panel.c_row, count);
+        tile.multiply(panel.a + i * panel.a_row, panel.a_row, panel.a_step, panel.b, panel.b_step, panel.depth, count,
+                      !panel.resume);
         if (!panel.finish) {
             tile.store(c, panel.c_row, count);
             return;

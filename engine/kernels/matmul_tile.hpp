@@ -16,10 +16,9 @@ struct MatmulTile {
     static constexpr int W = S::kLanes;
     F sum[Rows][Vectors];
 
-    /// Adds what c holds.
-    HEADWISE_INLINE void add(const float* c, std::int64_t c_row, std::int64_t count) {
+    HEADWISE_INLINE void load(const float* c, std::int64_t c_row, std::int64_t count) {
         HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] =
-            sum[r][v] + load_vector(c + r * c_row, v, count);
+            load_vector(c + r * c_row, v, count);
     }
 
     HEADWISE_INLINE void store(float* c, std::int64_t c_row, std::int64_t count) const {
@@ -31,10 +30,10 @@ struct MatmulTile {
         }
     }
 
-    /// The k loop, from the first product on: cleared registers would cost a tile 25 cycles more. Three rows of a share a base
-    /// address, since x86 can address base, base + a_row and base + 2 * a_row.
+    /// The k loop. If fresh it starts with the first product, whatever the sums were: clearing them would cost a tile 25 cycles
+    /// more. Three rows of a share a base address, since x86 can address base, base + a_row and base + 2 * a_row.
     HEADWISE_INLINE void multiply(const float* a, std::int64_t a_row, std::int64_t a_step, const float* b, std::int64_t b_step,
-                                  std::int64_t depth, std::int64_t count) {
+                                  std::int64_t depth, std::int64_t count, bool fresh) {
         constexpr int kBases = (Rows + 2) / 3;
         const float* base[kBases];
         HEADWISE_UNROLL for (int i = 0; i < kBases; ++i) base[i] = a + 3 * i * a_row;
@@ -49,12 +48,14 @@ struct MatmulTile {
             b += b_step;
             HEADWISE_UNROLL for (int i = 0; i < kBases; ++i) base[i] += a_step;
         };
-        if (depth == 0) {
+        std::int64_t p = 0;
+        if (fresh && depth > 0) {
+            step(Is<true>{});
+            p = 1;
+        } else if (fresh) {
             HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::zero();
-            return;
         }
-        step(Is<true>{});
-        HEADWISE_NO_UNROLL for (std::int64_t p = 1; p < depth; ++p) step(Is<false>{});
+        HEADWISE_NO_UNROLL for (; p < depth; ++p) step(Is<false>{});
     }
 
   private:
