@@ -70,9 +70,18 @@ struct PanelProduct {
         const std::int64_t count = panel.columns - (Vectors - 1) * W;
         float* c = panel.c + i * panel.c_row;
         MatmulTile<S, Rows, Vectors, kPartial> tile;
-        if (panel.resume) tile.load(c, panel.c_row, count);
-        tile.multiply(panel.a + i * panel.a_row, panel.a_row, panel.a_step, panel.b, panel.b_step, panel.depth, count,
-                      !panel.resume);
+        const float* a = panel.a + i * panel.a_row;
+        std::int64_t begin = 0;
+        if (panel.resume) {
+            tile.load(c, panel.c_row, count);
+        } else if (panel.depth > 0) {
+            tile.start(a, panel.a_row, panel.b, count);
+            begin = 1;
+        } else {
+            tile.clear();
+        }
+        tile.multiply(a + begin * panel.a_step, panel.a_row, panel.a_step, panel.b + begin * panel.b_step, panel.b_step,
+                      panel.depth - begin, count);
         if (!panel.finish) {
             tile.store(c, panel.c_row, count);
             return;

@@ -16,6 +16,20 @@ struct MatmulTile {
     static constexpr int W = S::kLanes;
     F sum[Rows][Vectors];
 
+    HEADWISE_INLINE void clear() {
+        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::zero();
+    }
+
+    /// The first product, whatever the sums were: clearing them before would cost a tile 25 cycles more.
+    HEADWISE_INLINE void start(const float* a, std::int64_t a_row, const float* b, std::int64_t count) {
+        F row[Vectors];
+        HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) row[v] = load_vector(b, v, count);
+        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
+            const F x = S::broadcast(a[r * a_row]);
+            HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = x * row[v];
+        }
+    }
+
     HEADWISE_INLINE void load(const float* c, std::int64_t c_row, std::int64_t count) {
         HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] =
             load_vector(c + r * c_row, v, count);
@@ -30,32 +44,22 @@ struct MatmulTile {
         }
     }
 
-    /// The k loop. If fresh it starts with the first product, whatever the sums were: clearing them would cost a tile 25 cycles
-    /// more. Three rows of a share a base address, since x86 can address base, base + a_row and base + 2 * a_row.
+    /// The k loop. Three rows of a share a base address, since x86 can address base, base + a_row and base + 2 * a_row.
     HEADWISE_INLINE void multiply(const float* a, std::int64_t a_row, std::int64_t a_step, const float* b, std::int64_t b_step,
-                                  std::int64_t depth, std::int64_t count, bool fresh) {
+                                  std::int64_t depth, std::int64_t count) {
         constexpr int kBases = (Rows + 2) / 3;
         const float* base[kBases];
         HEADWISE_UNROLL for (int i = 0; i < kBases; ++i) base[i] = a + 3 * i * a_row;
-        const auto step = [&](auto first) HEADWISE_LAMBDA_INLINE {
+        HEADWISE_NO_UNROLL for (std::int64_t p = 0; p < depth; ++p) {
             F row[Vectors];
             HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) row[v] = load_vector(b, v, count);
             HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
                 const F x = S::broadcast(base[r / 3][(r % 3) * a_row]);
-                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] =
-                    first.value ? x * row[v] : S::fma(x, row[v], sum[r][v]);
+                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::fma(x, row[v], sum[r][v]);
             }
             b += b_step;
             HEADWISE_UNROLL for (int i = 0; i < kBases; ++i) base[i] += a_step;
-        };
-        std::int64_t p = 0;
-        if (fresh && depth > 0) {
-            step(Is<true>{});
-            p = 1;
-        } else if (fresh) {
-            HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = S::zero();
         }
-        HEADWISE_NO_UNROLL for (; p < depth; ++p) step(Is<false>{});
     }
 
   private:
