@@ -39,22 +39,17 @@ struct KeyRows {
 
     static std::int64_t padded(std::int64_t dim) { return (dim + W - 1) / W * W; }
 
-    template <int N>
-    struct Count {
-        static constexpr int value = N;
-    };
-
-    /// Covers the rows [0, rows) by groups of at most kMost: function(Count<size>, first).
+    /// Covers the rows [0, rows) by groups of at most kMost: function(Constant<size>, first).
     template <int kMost, class Function>
     static HEADWISE_INLINE void for_row_groups(std::int64_t rows, Function function) {
         std::int64_t row = 0;
-        for (; row + kMost <= rows; row += kMost) function(Count<kMost>{}, row);
+        for (; row + kMost <= rows; row += kMost) function(Constant<kMost>{}, row);
         if constexpr (kMost > 3)
-            if (rows - row == 3) function(Count<3>{}, row);
+            if (rows - row == 3) function(Constant<3>{}, row);
         if constexpr (kMost > 2)
-            if (rows - row == 2) function(Count<2>{}, row);
+            if (rows - row == 2) function(Constant<2>{}, row);
         if constexpr (kMost > 1)
-            if (rows - row == 1) function(Count<1>{}, row);
+            if (rows - row == 1) function(Constant<1>{}, row);
     }
 
     // ---- scores
@@ -82,9 +77,9 @@ struct KeyRows {
             HEADWISE_UNROLL for (int u = 0; u < count.value; ++u) add(k[u], d + u * W);
         };
         std::int64_t d = 0;
-        if constexpr (Keys > 1) HEADWISE_NO_UNROLL for (; d + 8 * W <= head_dim; d += 8 * W) add_vectors(Count<8>{}, d);
-        HEADWISE_NO_UNROLL for (; d + 4 * W <= head_dim; d += 4 * W) add_vectors(Count<4>{}, d);
-        HEADWISE_NO_UNROLL for (; d + W <= head_dim; d += W) add_vectors(Count<1>{}, d);
+        if constexpr (Keys > 1) HEADWISE_NO_UNROLL for (; d + 8 * W <= head_dim; d += 8 * W) add_vectors(Constant<8>{}, d);
+        HEADWISE_NO_UNROLL for (; d + 4 * W <= head_dim; d += 4 * W) add_vectors(Constant<4>{}, d);
+        HEADWISE_NO_UNROLL for (; d + W <= head_dim; d += W) add_vectors(Constant<1>{}, d);
         if (d < head_dim) {
             F k[Keys];
             HEADWISE_UNROLL for (int j = 0; j < Keys; ++j) k[j] = S::load_tail(keys[j] + d, head_dim - d);
@@ -209,9 +204,9 @@ struct KeyRows {
             });
         };
         if (block.value_dim > 4 * W)
-            cover(Count<8>{});
+            cover(Constant<8>{});
         else
-            cover(Count<4>{});
+            cover(Constant<4>{});
     }
 
     // ---- the kernel's functions

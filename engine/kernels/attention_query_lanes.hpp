@@ -36,11 +36,6 @@ struct QueryLanes {
         int first, full;
     };
 
-    template <int N>
-    struct Count {
-        static constexpr int value = N;
-    };
-
     /// What a call to attend() keeps at hand.
     struct Context {
         const AttentionBlock& block;
@@ -83,13 +78,13 @@ struct QueryLanes {
         int key = span.begin;
         for (; key + kRows <= span.end; key += kRows) {
             if (kRows == 6 && span.end - key == 8) break;  // 4 + 4 are quicker than 6 + 2
-            tile(Count<kRows>{}, Count < Fetch && 2 * kRows<kLine>{}, key);
+            tile(Constant<kRows>{}, Constant < Fetch && 2 * kRows<kLine>{}, key);
         }
         if constexpr (kRows > 4)
-            for (; key + 4 <= span.end; key += 4) tile(Count<4>{}, Count<0>{}, key);
+            for (; key + 4 <= span.end; key += 4) tile(Constant<4>{}, Constant<0>{}, key);
         if constexpr (kRows > 2)
-            for (; key + 2 <= span.end; key += 2) tile(Count<2>{}, Count<0>{}, key);
-        for (; key < span.end; ++key) tile(Count<1>{}, Count<0>{}, key);
+            for (; key + 2 <= span.end; key += 2) tile(Constant<2>{}, Constant<0>{}, key);
+        for (; key < span.end; ++key) tile(Constant<1>{}, Constant<0>{}, key);
     }
 
     static void score_span(Context& c, const KeyValueRows& kv, const Span& span) {
@@ -162,12 +157,12 @@ struct QueryLanes {
         const std::int64_t fours = Columns == 6 && c.block.value_dim % 6 == 2 && c.block.value_dim >= 8 ? 8 : 0;
         for (; d + Columns <= c.block.value_dim - fours; d += Columns) {
             if (!Masked && Vectors == kTileVectors && c.fetched < c.block.fetch_count)
-                tile(Count<Columns>{}, Count<1>{}, rows_ahead(c, full - begin - 1));
+                tile(Constant<Columns>{}, Constant<1>{}, rows_ahead(c, full - begin - 1));
             else
-                tile(Count<Columns>{}, Count<0>{}, {});
+                tile(Constant<Columns>{}, Constant<0>{}, {});
         }
         if constexpr (Columns > 4)
-            for (; d + 4 <= c.block.value_dim; d += 4) tile(Count<4>{}, Count<0>{}, {});
+            for (; d + 4 <= c.block.value_dim; d += 4) tile(Constant<4>{}, Constant<0>{}, {});
         for (; d < c.block.value_dim; ++d)
             Tiles::template value_tile<1, Vectors, Masked>(kv.values + d, kv.value_stride, weights, c.stride,
                                                            accumulators + d * c.stride, c.limit + first * W, begin, full, end,
@@ -189,15 +184,15 @@ struct QueryLanes {
 
     // ---- key blocks
 
-    /// Covers the row vectors [begin, end) by groups of at most kTileVectors: function(Count<size>, first).
+    /// Covers the row vectors [begin, end) by groups of at most kTileVectors: function(Constant<size>, first).
     template <class Function>
     static HEADWISE_INLINE void for_vector_groups(int begin, int end, Function function) {
-        for (; begin + kTileVectors <= end; begin += kTileVectors) function(Count<kTileVectors>{}, begin);
+        for (; begin + kTileVectors <= end; begin += kTileVectors) function(Constant<kTileVectors>{}, begin);
         if constexpr (kTileVectors == 4) {
-            if (end - begin == 3) function(Count<3>{}, begin);
-            if (end - begin == 2) function(Count<2>{}, begin);
+            if (end - begin == 3) function(Constant<3>{}, begin);
+            if (end - begin == 2) function(Constant<2>{}, begin);
         }
-        if (end - begin == 1) function(Count<1>{}, begin);
+        if (end - begin == 1) function(Constant<1>{}, begin);
     }
 
     /// The keys [0, keys) of a block, cut where fewer vectors see them: first all that everybody sees, then steps of one vector of

@@ -52,9 +52,9 @@ struct QueryTiles {
             ++keys;
             queries += stride;
         };
-        const auto step = [&]() HEADWISE_LAMBDA_INLINE { step_to(Is<false>{}); };
+        const auto step = [&]() HEADWISE_LAMBDA_INLINE { step_to(Constant<false>{}); };
         const float* line_end = keys + kLine;
-        step_to(Is<true>{});
+        step_to(Constant<true>{});
         if constexpr (Fetch) {
             // One line at a time: a burst would fill the queue of cache misses, and the loads would wait behind it.
             static_assert(2 * Rows < kLine);
@@ -118,12 +118,12 @@ struct QueryTiles {
             weight += stride;
             ++key;
         };
-        const auto step = [&]() HEADWISE_LAMBDA_INLINE { step_to(Is<false>{}); };
+        const auto step = [&]() HEADWISE_LAMBDA_INLINE { step_to(Constant<false>{}); };
         if constexpr (Masked) {
             HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
                 S::zero();
         } else {
-            step_to(Is<true>{});
+            step_to(Constant<true>{});
         }
         if constexpr (Fetch) {
             HEADWISE_NO_UNROLL for (std::int64_t i = 0; i < ahead.rows; ++i) {
@@ -153,9 +153,9 @@ struct QueryTiles {
             }
         };
         if (fresh)
-            finish(Is<false>{});
+            finish(Constant<false>{});
         else
-            finish(Is<true>{});
+            finish(Constant<true>{});
     }
 };
 

@@ -22,10 +22,10 @@
 namespace headwise {
 namespace {
 
-/// A condition that a generic lambda takes as its argument.
-template <bool kValue>
-struct Is {
-    static constexpr bool value = kValue;
+/// A compile-time constant that a generic lambda takes as its argument.
+template <auto kValue>
+struct Constant {
+    static constexpr auto value = kValue;
 };
 
 }  // namespace

@@ -6,26 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "headwise/error.hpp"
 #include "tests/support/attention_case.hpp"
+#include "tests/support/error_message.hpp"
 
 namespace headwise::test {
 namespace {
-
-template <class Call>
-std::string message_of(const Call& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "no error";
-}
-
-void check_message(const std::string& message, const std::vector<std::string>& parts) {
-    CAPTURE(message);
-    for (const std::string& part : parts) CHECK_MESSAGE(message.find(part) != std::string::npos, "not in the message: ", part);
-}
 
 TEST_CASE("a shape that no plan can be made for") {
     constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();

@@ -9,22 +9,12 @@
 #include "engine/dispatch/features.hpp"
 #include "engine/kernels/kernel_table.hpp"
 #include "headwise/cpu.hpp"
-#include "headwise/error.hpp"
+#include "tests/support/error_message.hpp"
 
 namespace headwise::test {
 namespace {
 
 constexpr Isa kAll[] = {Isa::scalar, Isa::sse4_2, Isa::avx2, Isa::avx512, Isa::neon};
-
-template <class Call>
-std::string message_of(const Call& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 bool is_available(Isa isa) {
     const auto& available = available_isas();

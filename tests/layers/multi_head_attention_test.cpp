@@ -8,6 +8,7 @@
 #include "headwise/multi_head_attention.hpp"
 #include "headwise/reference.hpp"
 #include "tests/support/accuracy.hpp"
+#include "tests/support/error_message.hpp"
 #include "tests/support/random_numbers.hpp"
 #include "tests/support/strided_tensor.hpp"
 
@@ -248,18 +249,6 @@ TEST_CASE("rows of x, context and out with gaps between them") {
     std::size_t i = 0;
     for_each_element(out.view().extent, [&](auto... index) { CHECK(out.at(index...) == expected[i++]); });
     CHECK(out.gaps_untouched());
-}
-
-template <class Call>
-void check_error(const Call& call, const std::vector<std::string>& parts) {
-    std::string message = "no error";
-    try {
-        call();
-    } catch (const Error& error) {
-        message = error.what();
-    }
-    CAPTURE(message);
-    for (const std::string& part : parts) CHECK_MESSAGE(message.find(part) != std::string::npos, "not in the message: ", part);
 }
 
 TEST_CASE("weights that do not fit are refused") {

@@ -8,28 +8,13 @@
 #include <vector>
 
 #include "engine/matmul/layout.hpp"
-#include "headwise/error.hpp"
 #include "tests/matmul/matmul_case.hpp"
+#include "tests/support/error_message.hpp"
 
 namespace headwise::test {
 namespace {
 
 constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max(), kMin = std::numeric_limits<std::int64_t>::min();
-
-template <class Call>
-std::string message_of(const Call& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "no error";
-}
-
-void check_message(const std::string& message, const std::vector<std::string>& parts) {
-    CAPTURE(message);
-    for (const std::string& part : parts) CHECK_MESSAGE(message.find(part) != std::string::npos, "not in the message: ", part);
-}
 
 /// What a call is given; each mistake changes something in it. The elements of c lie two apart from row to row.
 template <std::size_t Rank>

@@ -6,21 +6,10 @@
 
 #include "headwise/error.hpp"
 #include "headwise/reference.hpp"
+#include "tests/support/error_message.hpp"
 
 namespace headwise::test {
 namespace {
-
-template <class Call>
-void check_error(const Call& call, const std::vector<std::string>& parts) {
-    std::string message = "no error";
-    try {
-        call();
-    } catch (const Error& error) {
-        message = error.what();
-    }
-    CAPTURE(message);
-    for (const std::string& part : parts) CHECK_MESSAGE(message.find(part) != std::string::npos, "not in the message: ", part);
-}
 
 TEST_CASE("matmul") {
     std::vector<float> memory(100);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/error_message.hpp"
 #include "tests/support/random_numbers.hpp"
 
 namespace headwise::test {
@@ -19,16 +20,6 @@ namespace {
 constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max(), kSmallest = std::numeric_limits<std::int64_t>::min();
 
 using View = TensorView<float, 3>;
-
-template <class Call>
-std::string message_of(const Call& call) {
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return "";
-}
 
 TEST_CASE("the range of elements, for strides of either sign") {
     float x = 0;
@@ -53,7 +44,7 @@ TEST_CASE("negative extents, null data and addresses beyond 64 bits are refused 
         CHECK(message.find("x.stride[1] is " + std::to_string(stride)) != std::string::npos);
         CHECK(message.find("64 bits") != std::string::npos);
     }
-    CHECK(message_of([&] { checked_range("x", View(&x, {kLargest, kLargest, 1}, {1, 1, 1})); }) != "");
+    CHECK(message_of([&] { checked_range("x", View(&x, {kLargest, kLargest, 1}, {1, 1, 1})); }) != kNoError);
 }
 
 /// The offsets of all elements.
@@ -84,7 +75,7 @@ TEST_CASE("a view in which two elements share an address is refused") {
         const View view = random_view(random, memory.data() + 80);
         const auto all = offsets(view);
         const bool overlaps = std::set<std::int64_t>(all.begin(), all.end()).size() != all.size();
-        const bool is_refused = message_of([&] { check_no_self_overlap("x", view); }) != "";
+        const bool is_refused = message_of([&] { check_no_self_overlap("x", view); }) != kNoError;
         if (overlaps) CHECK(is_refused);
         refused += is_refused;
         shared += overlaps;
@@ -104,8 +95,9 @@ TEST_CASE("an input that shares an address with the output is refused; parts tha
         for (const std::int64_t offset : offsets(out)) written.insert(out.data + offset);
         bool overlaps = false;
         for (const std::int64_t offset : offsets(in)) overlaps |= written.count(in.data + offset) != 0;
-        const bool is_refused =
-            message_of([&] { check_no_overlap("out", out, checked_range("out", out), "in", in, checked_range("in", in)); }) != "";
+        const bool is_refused = message_of([&] {
+                                    check_no_overlap("out", out, checked_range("out", out), "in", in, checked_range("in", in));
+                                }) != kNoError;
         if (overlaps) CHECK(is_refused);
         shared += overlaps;
     }
@@ -118,14 +110,14 @@ TEST_CASE("an input that shares an address with the output is refused; parts tha
             const View in(memory.data() + in_part * 4, {2, 1, 4}, {12, kLargest, 1});
             const std::string message =
                 message_of([&] { check_no_overlap("out", out, checked_range("out", out), "in", in, checked_range("in", in)); });
-            CHECK((message != "") == (out_part == in_part));
+            CHECK((message != kNoError) == (out_part == in_part));
         }
 }
 
 TEST_CASE("rows must be adjacent elements, extents as expected") {
     float x = 0;
     CHECK(message_of([&] { check_unit_stride("x", View(&x, {1, 1, 2}, {2, 2, 2})); }).starts_with("x.stride[2] is 2"));
-    CHECK(message_of([&] { check_unit_stride("x", View(&x, {1, 1, 1}, {2, 2, 2})); }) == "");
+    CHECK(message_of([&] { check_unit_stride("x", View(&x, {1, 1, 1}, {2, 2, 2})); }) == kNoError);
     CHECK(message_of([&] { check_extent("x", View(&x, {1, 5, 1}, {2, 2, 2}), 1, 6, "the number of rows"); }) ==
           "x.extent[1] is 5, expected 6: the number of rows");
 }
