@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::int64_t kMaxDim = 512;
 constexpr float kMaxScale = 2e38f;
-constexpr std::int64_t kMaxLength = std::int64_t{1} << 40;  // far beyond memory, and sizes in 64 bits stay far from overflow
 
 std::string size_text(const char* name, std::int64_t value) {
     return std::string(name) + " is " + std::to_string(value);
@@ -24,7 +23,29 @@ void check_between(const char* name, std::int64_t value, std::int64_t low, std::
         throw Error(size_text(name, value) + ": expected " + std::to_string(low) + " to " + std::to_string(high));
 }
 
+void check_window(const char* name, std::int64_t bound) {
+    if (bound < -1) throw Error(size_text(name, bound) + ": expected -1 (no bound) or more");
+}
+
+void check_softcap(const AttentionOptions& options) {
+    if (!(options.softcap >= 0 && options.softcap < kMaxScale))
+        throw Error("options.softcap is " + std::to_string(options.softcap) + ": expected 0 (none) or more, below 2e38");
+}
+
 }  // namespace
+
+bool is_scale(const AttentionOptions& options, float scale) {
+    // The negations of these also hold for NaN. With softcap the queries are scaled by 2 log2(e) scale / softcap.
+    return std::abs(scale) <= kMaxScale && (options.softcap == 0 || std::abs(scale) <= 0.5f * kMaxScale * options.softcap);
+}
+
+void check_scale(const std::string& name, const AttentionOptions& options, float scale) {
+    if (is_scale(options, scale)) return;
+    throw Error(name + " is " + std::to_string(scale) +
+                (options.softcap == 0 ? "" : ", options.softcap is " + std::to_string(options.softcap)) +
+                ": expected a finite number of at most 2e38 in magnitude" +
+                (options.softcap == 0 ? "" : ", divided by softcap 1e38"));
+}
 
 void check_shape(const AttentionShape& shape, const AttentionOptions& options, const ShapeNames& names) {
     constexpr std::int64_t kMaxHeads = std::int64_t{1} << 24;
@@ -44,10 +65,15 @@ void check_shape(const AttentionShape& shape, const AttentionOptions& options, c
         __builtin_mul_overflow(rows, kMaxDim * 64, &rows))
         throw Error(size_text(names.batch, shape.batch) + ", " + size_text(names.num_heads, shape.num_heads) + ", " +
                     size_text(names.query_length, shape.query_length) + ": their product exceeds 64 bits");
-    // Times log2(e), as the kernels apply it, it must still be finite; the negation also catches NaN.
-    if (options.scale && !(std::abs(*options.scale) <= kMaxScale))
-        throw Error("options.scale is " + std::to_string(*options.scale) +
-                    ": expected a finite number of at most 2e38 in magnitude");
+    check_softcap(options);
+    check_scale("options.scale", options, options.scale.value_or(1));
+    check_window("options.window.left", options.window.left);
+    check_window("options.window.right", options.window.right);
+    if (options.alignment != Alignment::bottom_right && options.alignment != Alignment::top_left)
+        throw Error("options.alignment is " + std::to_string(static_cast<int>(options.alignment)) + ": not a value of Alignment");
+    if (options.rope && options.rope->options().dims > shape.head_dim)
+        throw Error("options.rope turns " + std::to_string(options.rope->options().dims) + " dims, " +
+                    size_text(names.head_dim, shape.head_dim) + ": expected at most that many");
     if (options.max_threads < 0)
         throw Error("options.max_threads is " + std::to_string(options.max_threads) + ": expected 0 (no limit) or more");
     if (options.causal != Causal::none && options.causal != Causal::top_left && options.causal != Causal::bottom_right)
@@ -61,38 +87,64 @@ AttentionShape checked_shape(AttentionShape shape, const AttentionOptions& optio
     return shape;
 }
 
-void check_views(const AttentionShape& shape, const TensorView<const float, 4>& query, const TensorView<const float, 4>& key,
-                 const TensorView<const float, 4>& value, const TensorView<float, 4>& out) {
-    check_extent("query", query, 0, shape.batch, "the batch of the plan");
+namespace {
+
+bool is_ragged(const PrefixSums& sums) {
+    return !sums.empty();
+}
+
+/// The batch that a tensor must have, and why.
+struct ExpectedBatch {
+    std::int64_t extent;
+    const char* meaning;
+};
+
+ExpectedBatch batch_of(const AttentionShape& shape, const PrefixSums& sums) {
+    return is_ragged(sums) ? ExpectedBatch{1, "sequences lie one behind the other"}
+                           : ExpectedBatch{shape.batch, "the batch of the plan"};
+}
+
+}  // namespace
+
+CheckedKeys check_query_and_key(const AttentionShape& shape, const AttentionArguments& a) {
+    const TensorView<const float, 4>&query = a.query, &key = a.key;
+    const ExpectedBatch queries = batch_of(shape, a.cumulative_query_lengths), keys = batch_of(shape, a.cumulative_key_lengths);
+    check_extent("query", query, 0, queries.extent, queries.meaning);
     check_extent("query", query, 1, shape.num_heads, "the number of query heads of the plan");
-    check_extent("query", query, 2, shape.query_length, "the query length of the plan");
+    if (!is_ragged(a.cumulative_query_lengths)) check_extent("query", query, 2, shape.query_length, "the query length of the plan");
     check_extent("query", query, 3, shape.head_dim, "the head dimension of the plan");
-    check_extent("key", key, 0, shape.batch, "the batch of the plan");
+    if (!a.page_table.data) check_extent("key", key, 0, keys.extent, keys.meaning);
     check_extent("key", key, 1, shape.num_kv_heads, "the number of key/value heads of the plan");
     check_extent("key", key, 3, shape.head_dim, "the head dimension of the plan");
-    check_extent("value", value, 0, shape.batch, "the batch of the plan");
+    if (key.extent[2] > kMaxLength)
+        throw Error("key.extent[2] is " + std::to_string(key.extent[2]) + ": expected at most " + std::to_string(kMaxLength));
+    check_unit_stride("query", query);
+    check_unit_stride("key", key);
+    return {checked_range("query", query), checked_range("key", key)};
+}
+
+MemoryRange check_value_and_out(const AttentionShape& shape, const AttentionArguments& a, const CheckedKeys& checked) {
+    const TensorView<const float, 4>&query = a.query, &key = a.key, &value = a.value;
+    const ExpectedBatch batch = batch_of(shape, a.cumulative_query_lengths);
+    check_extent("value", value, 0, key.extent[0], a.page_table.data ? "the pages of key" : batch.meaning);
     check_extent("value", value, 1, shape.num_kv_heads, "the number of key/value heads of the plan");
     if (value.extent[2] != key.extent[2])
         throw Error("key.extent[2] is " + std::to_string(key.extent[2]) + ", value.extent[2] is " +
                     std::to_string(value.extent[2]) + ": the number of keys must match");
-    if (key.extent[2] > kMaxLength)
-        throw Error("key.extent[2] is " + std::to_string(key.extent[2]) + ": expected at most " + std::to_string(kMaxLength));
     check_extent("value", value, 3, shape.value_dim, "the value dimension of the plan");
-    check_extent("out", out, 0, shape.batch, "the batch of the plan");
-    check_extent("out", out, 1, shape.num_heads, "the number of query heads of the plan");
-    check_extent("out", out, 2, shape.query_length, "the query length of the plan");
-    check_extent("out", out, 3, shape.value_dim, "the value dimension of the plan");
-
-    check_unit_stride("query", query);
-    check_unit_stride("key", key);
+    check_extent("out", a.out, 0, query.extent[0], batch.meaning);
+    check_extent("out", a.out, 1, shape.num_heads, "the number of query heads of the plan");
+    check_extent("out", a.out, 2, query.extent[2],
+                 is_ragged(a.cumulative_query_lengths) ? "the length of query" : "the query length of the plan");
+    check_extent("out", a.out, 3, shape.value_dim, "the value dimension of the plan");
     check_unit_stride("value", value);
-    check_unit_stride("out", out);
-    const ElementRange query_range = checked_range("query", query), key_range = checked_range("key", key);
-    const ElementRange value_range = checked_range("value", value), out_range = checked_range("out", out);
-    if (!out_range.empty) check_no_self_overlap("out", out);
-    check_no_overlap("out", out, out_range, "query", query, query_range);
-    check_no_overlap("out", out, out_range, "key", key, key_range);
-    check_no_overlap("out", out, out_range, "value", value, value_range);
+    check_unit_stride("out", a.out);
+    const ElementRange value_range = checked_range("value", value), out_range = checked_range("out", a.out);
+    if (!out_range.empty) check_no_self_overlap("out", a.out);
+    check_no_overlap("out", a.out, out_range, "query", query, checked.query);
+    check_no_overlap("out", a.out, out_range, "key", key, checked.key);
+    check_no_overlap("out", a.out, out_range, "value", value, value_range);
+    return memory_range(a.out, out_range);
 }
 
 }  // namespace headwise

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <string>
+
+#include "engine/tensor/memory_range.hpp"
 #include "headwise/attention.hpp"
 #include "headwise/tensor.hpp"
 
@@ -25,8 +29,24 @@ void check_shape(const AttentionShape& shape, const AttentionOptions& options, c
 /// The checked shape with value_dim filled in.
 AttentionShape checked_shape(AttentionShape shape, const AttentionOptions& options);
 
-/// Throws Error where the views do not fit `shape` (key_length aside: it is key.extent[2]), or out overlaps an input or itself.
-void check_views(const AttentionShape& shape, const TensorView<const float, 4>& query, const TensorView<const float, 4>& key,
-                 const TensorView<const float, 4>& value, const TensorView<float, 4>& out);
+// Of queries and keys: far beyond memory, and sizes in 64 bits stay far from overflow.
+inline constexpr std::int64_t kMaxLength = std::int64_t{1} << 40;
+
+/// Whether a scale, in the units that kernels apply it in, is finite.
+bool is_scale(const AttentionOptions& options, float scale);
+
+/// Throws Error unless it is.
+void check_scale(const std::string& name, const AttentionOptions& options, float scale);
+
+/// The elements that query and key may touch.
+struct CheckedKeys {
+    ElementRange query, key;
+};
+
+/// Throws Error where query and key do not fit `shape` (its key_length aside).
+CheckedKeys check_query_and_key(const AttentionShape& shape, const AttentionArguments& arguments);
+
+/// Throws Error where value and out do not fit either, or out overlaps an input or itself. The memory of out.
+MemoryRange check_value_and_out(const AttentionShape& shape, const AttentionArguments& arguments, const CheckedKeys& checked);
 
 }  // namespace headwise

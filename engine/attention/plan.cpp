@@ -1,15 +1,17 @@
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
+#include <array>
+#include <string>
 
+#include "engine/attention/call.hpp"
 #include "engine/attention/check.hpp"
+#include "engine/attention/check_arguments.hpp"
+#include "engine/attention/explain.hpp"
 #include "engine/attention/run.hpp"
 #include "engine/attention/schedule.hpp"
 #include "engine/attention/workspace.hpp"
 #include "engine/kernels/kernel_table.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "engine/runtime/workspace_pool.hpp"
-#include "engine/tensor/steps.hpp"
 #include "headwise/attention.hpp"
 #include "headwise/error.hpp"
 
@@ -21,10 +23,10 @@ int planned_workers(const AttentionOptions& options) {
     return options.max_threads > 0 ? std::min(options.max_threads, available) : available;
 }
 
-/// The workspace for any key length.
-AttentionWorkspace workspace_for(const AttentionShape& shape, const AttentionSchedule& schedule, int workers) {
-    const std::int64_t blocks = schedule.rows == 0 ? 0 : shape.batch * shape.num_kv_heads * schedule.blocks;
-    return {schedule, workers, blocks, max_partial_states(schedule, blocks, workers)};
+AttentionWorkspace workspace_for(const AttentionShape& shape, const AttentionOptions& options, const AttentionKernels& kernels,
+                                 int workers) {
+    const AttentionSizes sizes = attention_sizes(shape, kernels);
+    return {shape, sizes, options.rope != nullptr, workers, max_partial_states(sizes, workers)};
 }
 
 }  // namespace
@@ -33,72 +35,53 @@ AttentionPlan::AttentionPlan(const AttentionShape& shape, const AttentionOptions
     : shape_(checked_shape(shape, options)),
       options_(options),
       isa_(options.isa.value_or(active_isa())),
-      workers_(planned_workers(options)) {
-    const AttentionSchedule schedule = schedule_attention(shape_, options_.causal, kernel_table(isa_).attention, workers_);
-    workspace_bytes_ = workspace_for(shape_, schedule, workers_).bytes();
-}
+      workers_(planned_workers(options)),
+      workspace_bytes_(workspace_for(shape_, options_, kernel_table(isa_).attention, workers_).bytes()) {}
 
-void AttentionPlan::run(const TensorView<const float, 4>& query, const TensorView<const float, 4>& key,
-                        const TensorView<const float, 4>& value, const TensorView<float, 4>& out,
-                        std::span<std::byte> workspace) const {
-    check_views(shape_, query, key, value, out);
+void AttentionPlan::run(const AttentionArguments& arguments, std::span<std::byte> workspace) const {
+    check_arguments(shape_, options_, arguments);
     if (workspace.size() < workspace_bytes_)
         throw Error("workspace.size() is " + std::to_string(workspace.size()) +
                     ", expected at least workspace_bytes() = " + std::to_string(workspace_bytes_));
-    AttentionShape shape = shape_;
-    shape.key_length = key.extent[2];
-    const AttentionSchedule schedule = schedule_attention(shape, options_.causal, kernel_table(isa_).attention, workers_);
-    AttentionWorkspace layout = workspace_for(shape, schedule, workers_);
+    const KernelTable& kernels = kernel_table(isa_);
+    AttentionWorkspace layout = workspace_for(shape_, options_, kernels.attention, workers_);
     layout.bind(workspace);
-    const float scale = options_.scale.value_or(static_cast<float>(1 / std::sqrt(static_cast<double>(shape.head_dim))));
-    run_attention({shape, options_.causal, scale, query, without_unused_strides(key), without_unused_strides(value), out}, schedule,
-                  layout);
+    const AttentionArguments usable = with_usable_strides(arguments);
+    const AttentionCall call{shape_, options_, usable, kernels};
+    const AttentionItems items = share_items(count_work(call), layout.partial_states(), workers_);
+    list_items(call, items, layout);
+    run_attention(call, items, layout);
 }
 
 AttentionExplanation AttentionPlan::explain(std::int64_t key_length) const {
     AttentionShape shape = shape_;
     shape.key_length = key_length;
     check_shape(shape, options_, ShapeNames::of_shape());
-    const AttentionSchedule s = schedule_attention(shape, options_.causal, kernel_table(isa_).attention, workers_);
-    return {.isa = isa_,
-            .kernel = s.kernel->name,
-            .query_block = s.block_rows,
-            .key_block = s.kernel->key_block,
-            .key_chunks = s.chunks,
-            .keys_split = s.split,
-            .tasks = s.items,
-            .workers = s.workers,
-            .flops = s.flops,
-            .bytes = s.bytes,
-            .workspace_bytes = workspace_bytes_};
+    const auto extents = [&](std::int64_t heads, std::int64_t length, std::int64_t dim) {
+        return std::array{shape.batch, heads, length, dim};
+    };
+    AttentionArguments arguments;
+    arguments.query = {nullptr, extents(shape.num_heads, shape.query_length, shape.head_dim), {}};
+    arguments.key = {nullptr, extents(shape.num_kv_heads, key_length, shape.head_dim), {}};
+    arguments.value = {nullptr, extents(shape.num_kv_heads, key_length, shape.value_dim), {}};
+    arguments.out = {nullptr, extents(shape.num_heads, shape.query_length, shape.value_dim), {}};
+    return explain(arguments);
 }
 
-std::string AttentionExplanation::text() const {
-    char line[512];
-    std::snprintf(line, sizeof line,
-                  "kernel %s on %s: %lld rows a block, %lld keys a block\n"
-                  "%lld tasks on %d workers, keys in %lld chunks%s\n"
-                  "%.3f GFLOP, %.3f MB, %.1f FLOP a byte, workspace %.1f KiB\n",
-                  kernel.c_str(), std::string(isa_name(isa)).c_str(), static_cast<long long>(query_block),
-                  static_cast<long long>(key_block), static_cast<long long>(tasks), workers, static_cast<long long>(key_chunks),
-                  keys_split ? ", each a task" : (key_chunks > 1 ? ", in one task" : ""), flops * 1e-9, bytes * 1e-6,
-                  bytes > 0 ? flops / bytes : 0, static_cast<double>(workspace_bytes) / 1024);
-    return line;
+AttentionExplanation AttentionPlan::explain(const AttentionArguments& arguments) const {
+    check_length_arguments(arguments);
+    check_lengths(shape_, arguments);
+    const KernelTable& kernels = kernel_table(isa_);
+    return explain_attention({shape_, options_, arguments, kernels}, workspace_for(shape_, options_, kernels.attention, workers_),
+                             isa_, workers_);
 }
 
-void attention(const TensorView<const float, 4>& query, const TensorView<const float, 4>& key,
-               const TensorView<const float, 4>& value, const TensorView<float, 4>& out, const AttentionOptions& options) {
-    const AttentionShape shape{.batch = query.extent[0],
-                               .num_heads = query.extent[1],
-                               .num_kv_heads = key.extent[1],
-                               .query_length = query.extent[2],
-                               .key_length = key.extent[2],
-                               .head_dim = query.extent[3],
-                               .value_dim = value.extent[3]};
+void attention(const AttentionArguments& arguments, const AttentionOptions& options) {
+    const AttentionShape shape = shape_of(arguments);
     check_shape(shape, options, ShapeNames::of_views());
     const AttentionPlan plan(shape, options);
     const runtime::PooledWorkspace workspace(plan.workspace_bytes());
-    plan.run(query, key, value, out, workspace.bytes());
+    plan.run(arguments, workspace.bytes());
 }
 
 }  // namespace headwise

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <limits>
 #include <numbers>
 
+#include "engine/attention/block.hpp"
 #include "engine/runtime/parallel.hpp"
 
 namespace headwise {
@@ -12,168 +15,194 @@ namespace {
 /// What the items of one call share, and the work of one item.
 class AttentionRun {
   public:
-    AttentionRun(const AttentionCall& call, const AttentionSchedule& schedule, const AttentionWorkspace& workspace)
-        : call_(call), schedule_(schedule), kernel_(*schedule.kernel), workspace_(workspace) {}
+    AttentionRun(const AttentionCall& call, const AttentionWorkspace& workspace)
+        : call_(call), arguments_(call.arguments), workspace_(workspace), group_(call.shape.num_heads / call.shape.num_kv_heads) {}
 
     /// All chunks of one block in index order.
-    void run_block(int worker, std::int64_t index, std::int64_t upcoming) const {
-        const Place place = place_of(index);
-        AttentionBlock block = prepare(worker, place, workspace_.state(worker, 0));
-        const KeyValueRows kv = key_value_rows(place);
+    void run_block(int worker, std::int64_t item, std::int64_t upcoming) const {
+        const BlockPlace place = place_of(item, 1).place;
+        const PreparedBlock prepared(call_, workspace_, worker, place, workspace_.state(worker, 0));
+        AttentionBlock block = prepared.block;
         fetch_ahead(block, worker, place, upcoming);
-        const std::int64_t chunks = chunks_seen(block);
-        block.next_key_end = chunks > 1 ? chunk_end(1) : 0;
-        kernel_.attend(block, kv, 0, chunk_end(0));
+        const SequenceSchedule& schedule = place.schedule;
+        const AttentionKernel& kernel = *schedule.kernel;
+        const Chunks seen = chunks_seen(place, block);
+        const auto chunk_end = [&](std::int64_t chunk) {
+            return chunk < seen.end ? std::min((chunk + 1) * schedule.key_chunk, place.sequence.keys) : 0;
+        };
+        block.next_key_end = chunk_end(seen.begin + 1);
+        kernel.attend(block, prepared.keys, seen.begin * schedule.key_chunk, chunk_end(seen.begin));
         block.fetch_count = 0;
-        for (std::int64_t chunk = 1; chunk < chunks; ++chunk) {
+        for (std::int64_t chunk = seen.begin + 1; chunk < seen.end; ++chunk) {
             AttentionBlock part = with_state(block, workspace_.state(worker, 1));
             part.begun = true;
-            part.next_key_end = chunk + 1 < chunks ? chunk_end(chunk + 1) : 0;
-            kernel_.attend(part, kv, chunk * schedule_.key_chunk, chunk_end(chunk));
-            kernel_.merge(block, part);
+            part.next_key_end = chunk_end(chunk + 1);
+            kernel.attend(part, prepared.keys, chunk * schedule.key_chunk, chunk_end(chunk));
+            kernel.merge(block, part);
         }
-        kernel_.finish(block, out_rows(worker, place), call_.shape.key_length);
+        finish(worker, place, prepared, block);
     }
 
     /// One chunk of one block. Whoever finishes a block's last chunk merges them all, in index order: the same operations as in
     /// run_block().
     void run_chunk(int worker, std::int64_t item) const {
-        const std::int64_t index = item / schedule_.chunks, chunk = item % schedule_.chunks;
-        const Place place = place_of(index);
-        const BlockState first = workspace_.partial(index * schedule_.chunks);
-        AttentionBlock block = prepare(worker, place, workspace_.partial(item));
-        kernel_.attend(block, key_value_rows(place), chunk * schedule_.key_chunk, chunk_end(chunk));
+        const auto [place, chunk] = place_of(item, 0);
+        const PreparedBlock prepared(call_, workspace_, worker, place, workspace_.partial(item));
+        const SequenceSchedule& schedule = place.schedule;
+        const AttentionKernel& kernel = *schedule.kernel;
+        AttentionBlock block = prepared.block;
+        const Chunks seen = chunks_seen(place, block);
+        if (chunk >= seen.begin && chunk < seen.end)
+            kernel.attend(block, prepared.keys, chunk * schedule.key_chunk,
+                          std::min((chunk + 1) * schedule.key_chunk, place.sequence.keys));
 
-        std::atomic_ref<std::int32_t> finished(*workspace_.finished(index));
-        if (finished.fetch_add(1, std::memory_order_acq_rel) + 1 < schedule_.chunks) return;
-        block = with_state(block, first);
-        for (std::int64_t i = 1; i < chunks_seen(block); ++i)
-            kernel_.merge(block, with_state(block, workspace_.partial(index * schedule_.chunks + i)));
-        kernel_.finish(block, out_rows(worker, place), call_.shape.key_length);
+        const std::int64_t first = item - chunk;
+        std::atomic_ref<std::int32_t> finished(*workspace_.finished(first));
+        if (finished.fetch_add(1, std::memory_order_acq_rel) + 1 < schedule.chunks) return;
+        block = with_state(block, workspace_.partial(first + seen.begin));
+        for (std::int64_t i = seen.begin + 1; i < seen.end; ++i)
+            kernel.merge(block, with_state(block, workspace_.partial(first + i)));
+        finish(worker, place, prepared, block);
+    }
+
+    /// 0 and -Inf for the rows of a padded tensor that no sequence has.
+    void clear_padding() const {
+        if (arguments_.query_lengths.empty()) return;
+        const TensorView<float, 4>& out = arguments_.out;
+        for (std::int64_t b = 0; b < out.extent[0]; ++b)
+            for (std::int64_t h = 0; h < out.extent[1]; ++h)
+                for (std::int64_t i = arguments_.query_lengths[static_cast<std::size_t>(b)]; i < out.extent[2]; ++i) {
+                    std::fill_n(out.data + b * out.stride[0] + h * out.stride[1] + i * out.stride[2], out.extent[3], 0.0f);
+                    if (arguments_.log_sum_exp.data) log_sum_exp(b, h, i) = -std::numeric_limits<float>::infinity();
+                }
     }
 
   private:
-    /// Which block: rows [row, row + rows) of a key/value head. Row r is query r / group, query head r % group of that head's
-    /// group, so that rows that share a lane vector have nearly the same position.
-    struct Place {
-        std::int64_t batch, kv_head, row, rows;
+    struct Chunks {
+        std::int64_t begin, end;  ///< at least one
+    };
+    struct ItemPlace {
+        BlockPlace place;
+        std::int64_t chunk;
     };
 
-    /// Blocks are numbered head by head, within a head from the last: under a causal mask the costliest first, and neighbours in
-    /// time share their keys and values.
-    Place place_of(std::int64_t index) const {
-        const std::int64_t block = schedule_.blocks - 1 - index % schedule_.blocks, head = index / schedule_.blocks;
-        const std::int64_t row = block * schedule_.block_rows;
-        return {head / call_.shape.num_kv_heads, head % call_.shape.num_kv_heads, row,
-                std::min(schedule_.block_rows, schedule_.rows - row)};
+    /// Blocks are numbered sequence by sequence, head by head, within a head from the last: under a causal mask the costliest
+    /// first, and neighbours in time share their keys and values. With chunks = 0 the items are the chunks of these blocks.
+    ItemPlace place_of(std::int64_t item, std::int64_t chunks) const {
+        const std::int64_t* first_item = workspace_.first_item();
+        const std::int64_t* found = std::upper_bound(first_item, first_item + call_.shape.batch + 1, item) - 1;
+        const std::int64_t b = workspace_.order()[found - first_item];
+        ItemPlace result{
+            .place = {.b = b, .sequence = sequence_at(arguments_, b), .schedule = {}, .kv_head = 0, .row = 0, .rows = 0},
+            .chunk = 0};
+        BlockPlace& place = result.place;
+        place.schedule = schedule_sequence(call_.shape, place.sequence.queries, place.sequence.keys, call_.kernels.attention);
+        if (chunks == 0) chunks = place.schedule.chunks;
+        const std::int64_t index = (item - *found) / chunks;
+        result.chunk = (item - *found) % chunks;
+        place.kv_head = index / place.schedule.blocks;
+        place.row = (place.schedule.blocks - 1 - index % place.schedule.blocks) * place.schedule.block_rows;
+        place.rows = std::min(place.schedule.block_rows, place.schedule.rows - place.row);
+        return result;
     }
 
-    KeyValueRows key_value_rows(const Place& place) const {
-        const auto& key = call_.key;
-        const auto& value = call_.value;
-        return {key.data + place.batch * key.stride[0] + place.kv_head * key.stride[1], key.stride[2],
-                value.data + place.batch * value.stride[0] + place.kv_head * value.stride[1], value.stride[2]};
-    }
-
-    std::int64_t chunk_end(std::int64_t chunk) const { return std::min((chunk + 1) * schedule_.key_chunk, call_.shape.key_length); }
-
-    /// Chunks with keys that the block's last row, which sees most, may see.
-    std::int64_t chunks_seen(const AttentionBlock& block) const {
-        const std::int64_t keys = block.key_limit ? block.key_limit[block.rows - 1] : call_.shape.key_length;
-        return std::min(schedule_.chunks, (keys + schedule_.key_chunk - 1) / schedule_.key_chunk);
-    }
-
-    AttentionBlock with_state(AttentionBlock block, const BlockState& state) const {
-        block.row_max = state.row_max;
-        block.row_sum = state.row_sum;
-        block.accumulators = state.accumulators;
-        return block;
-    }
-
-    /// rows[i] = address of row i's elements in query or out. Returns the end of what it wrote.
-    template <class T>
-    T** list_rows(const TensorView<T, 4>& view, const Place& place, T** rows) const {
-        std::int64_t head = place.row % schedule_.group;
-        T* query = view.data + place.batch * view.stride[0] + place.kv_head * schedule_.group * view.stride[1] +
-                   place.row / schedule_.group * view.stride[2];
-        for (std::int64_t i = 0; i < place.rows; ++i) {
-            *rows++ = query + head * view.stride[1];
-            if (++head < schedule_.group) continue;
-            head = 0;
-            query += view.stride[2];
-        }
-        return rows;
+    /// Chunks with keys that some row of the block may see by its position, or one without.
+    static Chunks chunks_seen(const BlockPlace& place, const AttentionBlock& block) {
+        const std::int64_t begin = block.key_begin ? block.key_begin[0] : 0;
+        const std::int64_t end = block.key_end ? block.key_end[block.rows - 1] : place.sequence.keys;
+        const std::int64_t size = place.schedule.key_chunk, first = std::min(begin / size, place.schedule.chunks - 1);
+        return {first, std::max((end + size - 1) / size, first + 1)};
     }
 
     /// Names what the worker needs when it has computed this block: where the result goes, then the next block's queries and first
     /// keys. In short sequences these are a tenth of the time when they come from memory or another core only once they are needed.
-    void fetch_ahead(AttentionBlock& block, int worker, const Place& place, std::int64_t upcoming) const {
+    void fetch_ahead(AttentionBlock& block, int worker, const BlockPlace& place, std::int64_t upcoming) const {
         const float** fetch = workspace_.fetch(worker);
-        const float** end = list_rows(TensorView<const float, 4>(call_.out.data, call_.out.extent, call_.out.stride), place, fetch);
-        if (upcoming != runtime::kUnknownItem) {
-            const Place next = place_of(upcoming);
-            end = list_rows(call_.query, next, end);
-            const KeyValueRows kv = key_value_rows(next);
-            const std::int64_t keys = std::min(AttentionWorkspace::kFetchedKeys, call_.shape.key_length);
-            for (std::int64_t i = 0; i < keys; ++i) *end++ = kv.keys + i * kv.key_stride;
+        const TensorView<const float, 4> out(arguments_.out.data, arguments_.out.extent, arguments_.out.stride);
+        const float** end = list_rows(out, place, group_, fetch);
+        if (upcoming != runtime::kUnknownItem && !arguments_.page_table.data) {
+            const BlockPlace next = place_of(upcoming, 1).place;
+            end = list_rows(arguments_.query, next, group_, end);
+            const KeyValueRows kv = key_value_rows(arguments_, next);
+            for (std::int64_t i = 0; i < std::min(AttentionWorkspace::kFetchedKeys, kv.count); ++i)
+                *end++ = kv.keys + i * kv.key_stride;
         }
         block.fetch = fetch;
         block.fetch_count = end - fetch;
     }
 
-    /// The block at `place` with its queries packed and its limits set.
-    AttentionBlock prepare(int worker, const Place& place, const BlockState& state) const {
-        const float** query_rows = workspace_.query_rows(worker);
-        std::int64_t* limit = call_.causal == Causal::none ? nullptr : workspace_.key_limit(worker);
-        const std::int64_t offset = position_offset(call_.shape, call_.causal);
-        list_rows(call_.query, place, query_rows);
-        if (limit)
-            for (std::int64_t i = 0; i < place.rows; ++i)
-                limit[i] = std::clamp<std::int64_t>((place.row + i) / schedule_.group + offset + 1, 0, call_.shape.key_length);
-        const AttentionBlock block = with_state({.rows = place.rows,
-                                                 .head_dim = call_.shape.head_dim,
-                                                 .value_dim = call_.shape.value_dim,
-                                                 .key_limit = limit,
-                                                 .queries = workspace_.queries(worker),
-                                                 .scores = workspace_.scores(worker),
-                                                 .row_max = nullptr,
-                                                 .row_sum = nullptr,
-                                                 .accumulators = nullptr,
-                                                 .fetch = nullptr,
-                                                 .fetch_count = 0,
-                                                 .next_key_end = 0,
-                                                 .begun = false},
-                                                state);
-        // Logits in units of log2, so that the weights are plain powers of two.
-        kernel_.pack_queries(block, query_rows, static_cast<float>(static_cast<double>(call_.scale) * std::numbers::log2e));
-        return block;
+    float& log_sum_exp(std::int64_t b, std::int64_t h, std::int64_t i) const {
+        const TensorView<float, 3>& view = arguments_.log_sum_exp;
+        return view.data[b * view.stride[0] + h * view.stride[1] + i * view.stride[2]];
     }
 
-    float* const* out_rows(int worker, const Place& place) const {
-        float** rows = workspace_.out_rows(worker);
-        list_rows(call_.out, place, rows);
-        return rows;
+    /// Divides by the sum of weights, sink included, and writes the rows.
+    void finish(int worker, const BlockPlace& place, const PreparedBlock& prepared, const AttentionBlock& block) const {
+        const AttentionKernel& kernel = *place.schedule.kernel;
+        float* factors = workspace_.floats(worker, RowFloats::factor);
+        for (std::int64_t i = 0; i < place.rows; ++i) {
+            const std::int64_t query = prepared.rows.queries[i], head = prepared.rows.heads[i];
+            Denominator d{.factor = 0, .log2 = -std::numeric_limits<double>::infinity()};
+            if (sees_any(kernel, block, place, i))
+                d = denominator(block, i, head);
+            else if (!arguments_.sinks.empty())
+                d.log2 = sink_of(head);
+            factors[i] = d.factor;
+            if (arguments_.log_sum_exp.data)
+                log_sum_exp(place.sequence.query_batch, head, place.sequence.first_query + query) =
+                    static_cast<float>(d.log2 * std::numbers::ln2);
+        }
+        float** rows = workspace_.rows<float>(worker, RowPointers::outs);
+        list_rows(arguments_.out, place, group_, rows);
+        kernel.finish(block, rows, factors);
+    }
+
+    double sink_of(std::int64_t head) const {
+        return static_cast<double>(arguments_.sinks[static_cast<std::size_t>(head)]) * std::numbers::log2e;
+    }
+
+    struct Denominator {
+        float factor;  ///< what the row's accumulators are multiplied with
+        double log2;   ///< of the softmax's denominator
+    };
+
+    Denominator denominator(const AttentionBlock& block, std::int64_t row, std::int64_t head) const {
+        const double max = block.row_max[row], sum = block.row_sum[row];
+        if (arguments_.sinks.empty()) return {1 / block.row_sum[row], arguments_.log_sum_exp.data ? max + std::log2(sum) : 0};
+        const double sink = sink_of(head), reference = std::max(max, sink), own = std::exp2(max - reference);
+        const double total = sum * own + std::exp2(sink - reference);
+        return {static_cast<float>(own / total), reference + std::log2(total)};
+    }
+
+    /// Whether the row may see any key. A sum of 0 can also be that of keys whose logits are -Inf, to which the formula gives NaN.
+    bool sees_any(const AttentionKernel& kernel, const AttentionBlock& block, const BlockPlace& place, std::int64_t row) const {
+        if (!(block.row_sum[row] == 0)) return true;
+        const std::int64_t begin = block.key_begin ? block.key_begin[row] : 0;
+        const std::int64_t end = block.key_end ? block.key_end[row] : place.sequence.keys;
+        if (begin >= end) return false;
+        return !block.rules || kernel.sees_any(*block.rules, row, begin, end);
     }
 
     const AttentionCall& call_;
-    const AttentionSchedule& schedule_;
-    const AttentionKernel& kernel_;
+    const AttentionArguments& arguments_;
     const AttentionWorkspace& workspace_;
+    const std::int64_t group_;
 };
 
 }  // namespace
 
-void run_attention(const AttentionCall& call, const AttentionSchedule& schedule, const AttentionWorkspace& workspace) {
-    const AttentionRun run(call, schedule, workspace);
-    if (schedule.split) {
-        std::fill_n(workspace.finished(0), schedule.items / schedule.chunks, 0);
-        runtime::for_each_item(schedule.workers, schedule.items,
+void run_attention(const AttentionCall& call, const AttentionItems& items, const AttentionWorkspace& workspace) {
+    const AttentionRun run(call, workspace);
+    if (items.share.split) {
+        std::fill_n(workspace.finished(0), items.count, 0);
+        runtime::for_each_item(items.share.workers, items.count,
                                [&](int worker, std::int64_t item) { run.run_chunk(worker, item); });
     } else {
-        runtime::for_each_item(schedule.workers, schedule.items, [&](int worker, std::int64_t item, std::int64_t upcoming) {
+        runtime::for_each_item(items.share.workers, items.count, [&](int worker, std::int64_t item, std::int64_t upcoming) {
             run.run_block(worker, item, upcoming);
         });
     }
+    run.clear_padding();
 }
 
 }  // namespace headwise

@@ -1,7 +1,6 @@
 #include "engine/attention/schedule.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 namespace headwise {
 namespace {
@@ -33,21 +32,14 @@ std::int64_t round_up(std::int64_t a, std::int64_t b) {
     return divide_up(a, b) * b;
 }
 
-/// Query-key pairs of one head that are allowed.
-double allowed_pairs(const AttentionShape& shape, Causal causal) {
-    const auto queries = static_cast<double>(shape.query_length), keys = static_cast<double>(shape.key_length);
-    if (causal == Causal::none) return queries * keys;
-    // Query i sees min(max(i + 1 + offset, 0), keys): nothing for the first -offset queries, then one more each, then all.
-    const auto offset = static_cast<double>(position_offset(shape, causal));
-    const double first = std::clamp(-offset, 0.0, queries), full = std::clamp(keys - offset, first, queries);
-    const double rising = full - first;
-    return rising * (first + 1 + offset) + rising * (rising - 1) / 2 + (queries - full) * keys;
+std::int64_t state_floats(const AttentionShape& shape, const AttentionKernel& kernel, std::int64_t rows) {
+    return rows * (2 + round_up(shape.value_dim, kernel.dim_unit));
 }
 
-/// The most chunks that a block of this schedule is reduced in, whatever the number of keys.
-std::int64_t max_chunks(const AttentionSchedule& s) {
-    const std::int64_t by_memory = std::max<std::int64_t>(kMaxChunkFloats / s.state_floats, 1);
-    const std::int64_t by_need = std::max<std::int64_t>(divide_up(kEnoughBlocks, s.blocks), 1);
+/// The most chunks that a block of a sequence is reduced in, whatever the number of keys.
+std::int64_t max_chunks(const AttentionShape& shape, const AttentionKernel& kernel, std::int64_t block_rows, std::int64_t blocks) {
+    const std::int64_t by_memory = std::max<std::int64_t>(kMaxChunkFloats / state_floats(shape, kernel, block_rows), 1);
+    const std::int64_t by_need = std::max<std::int64_t>(divide_up(kEnoughBlocks, blocks), 1);
     return std::min({kMaxChunks, by_memory, by_need});
 }
 
@@ -57,43 +49,57 @@ bool few_blocks(std::int64_t blocks, int workers) {
 
 }  // namespace
 
-AttentionSchedule schedule_attention(const AttentionShape& shape, Causal causal, const AttentionKernels& kernels, int max_workers) {
-    AttentionSchedule s{};
-    s.group = shape.num_heads / shape.num_kv_heads;
-    s.rows = shape.query_length * s.group;
+SequenceSchedule schedule_sequence(const AttentionShape& shape, std::int64_t queries, std::int64_t keys,
+                                   const AttentionKernels& kernels) {
+    SequenceSchedule s{};
+    s.rows = queries * (shape.num_heads / shape.num_kv_heads);
     s.kernel = s.rows <= kFewRows ? &kernels.key_rows : &kernels.query_lanes;
     // Blocks of equal size rather than full ones and a small rest.
-    s.blocks = std::max<std::int64_t>(divide_up(s.rows, s.kernel->max_rows), 1);
-    s.block_rows = std::max(round_up(divide_up(s.rows, s.blocks), s.kernel->row_unit), s.kernel->row_unit);
-    s.blocks = std::max<std::int64_t>(divide_up(s.rows, s.block_rows), 1);
+    const std::int64_t blocks = std::max<std::int64_t>(divide_up(s.rows, s.kernel->max_rows), 1);
+    s.block_rows = std::max(round_up(divide_up(s.rows, blocks), s.kernel->row_unit), s.kernel->row_unit);
+    s.blocks = divide_up(s.rows, s.block_rows);
 
-    s.padded_rows = s.block_rows;
-    s.query_floats = s.padded_rows * round_up(shape.head_dim, s.kernel->dim_unit);
-    s.score_floats = s.padded_rows * s.kernel->key_block;
-    s.state_floats = s.padded_rows * (2 + round_up(shape.value_dim, s.kernel->dim_unit));
-
-    const std::int64_t keys = std::max<std::int64_t>(shape.key_length, 1);
-    s.key_chunk = round_up(std::max(kMinKeysPerChunk, divide_up(keys, max_chunks(s))), s.kernel->key_block);
+    keys = std::max<std::int64_t>(keys, 1);
+    const std::int64_t most = max_chunks(shape, *s.kernel, s.block_rows, std::max<std::int64_t>(s.blocks, 1));
+    s.key_chunk = round_up(std::max(kMinKeysPerChunk, divide_up(keys, most)), s.kernel->key_block);
     s.chunks = divide_up(keys, s.key_chunk);
-
-    const auto batch = static_cast<double>(shape.batch), heads = static_cast<double>(shape.num_heads);
-    const auto kv_heads = static_cast<double>(shape.num_kv_heads), dims = static_cast<double>(shape.head_dim + shape.value_dim);
-    s.flops = 2 * dims * batch * heads * allowed_pairs(shape, causal);
-    s.bytes = sizeof(float) * dims * batch *
-              (heads * static_cast<double>(shape.query_length) + kv_heads * static_cast<double>(shape.key_length));
-    const double worth = std::max(s.flops / kMinFlopsPerWorker, s.bytes / kMinBytesPerWorker);
-    s.workers = static_cast<int>(std::clamp(worth, 1.0, static_cast<double>(max_workers)));
-
-    const std::int64_t block_items = s.rows == 0 ? 0 : shape.batch * shape.num_kv_heads * s.blocks;
-    s.split = s.chunks > 1 && few_blocks(block_items, s.workers);
-    s.items = block_items * (s.split ? s.chunks : 1);
-    s.workers = static_cast<int>(std::clamp<std::int64_t>(s.workers, 1, std::max<std::int64_t>(s.items, 1)));
     return s;
 }
 
-std::int64_t max_partial_states(const AttentionSchedule& schedule, std::int64_t blocks, int max_workers) {
-    const std::int64_t chunks = max_chunks(schedule);
-    return few_blocks(blocks, max_workers) && chunks > 1 ? blocks * chunks : 0;
+AttentionSizes attention_sizes(const AttentionShape& shape, const AttentionKernels& kernels) {
+    const SequenceSchedule longest = schedule_sequence(shape, shape.query_length, 1, kernels);
+    AttentionSizes sizes{
+        .rows = 0,
+        .query_floats = 0,
+        .score_floats = 0,
+        .state_floats = 0,
+        .max_chunks = max_chunks(shape, *longest.kernel, longest.block_rows, std::max<std::int64_t>(longest.blocks, 1)),
+        .blocks = shape.batch * shape.num_kv_heads * longest.blocks};
+    std::int64_t accumulators = 0;
+    const auto add = [&](const AttentionKernel& kernel, std::int64_t rows) {
+        rows = round_up(rows, kernel.row_unit);
+        sizes.rows = std::max(sizes.rows, rows);
+        sizes.query_floats = std::max(sizes.query_floats, rows * round_up(shape.head_dim, kernel.dim_unit));
+        sizes.score_floats = std::max(sizes.score_floats, rows * kernel.key_block);
+        accumulators = std::max(accumulators, rows * round_up(shape.value_dim, kernel.dim_unit));
+    };
+    // Shorter sequences may have the blocks of either kernel.
+    const std::int64_t rows = std::max<std::int64_t>(longest.rows, 1);
+    add(kernels.key_rows, std::min(rows, kFewRows));
+    if (rows > kFewRows) add(kernels.query_lanes, std::min(rows, kernels.query_lanes.max_rows));
+    sizes.state_floats = 2 * sizes.rows + accumulators;
+    return sizes;
+}
+
+WorkShare share_work(double flops, double bytes, std::int64_t blocks, std::int64_t chunks, int max_workers) {
+    const double worth = std::max(flops / kMinFlopsPerWorker, bytes / kMinBytesPerWorker);
+    WorkShare share{.workers = static_cast<int>(std::clamp(worth, 1.0, static_cast<double>(max_workers))), .split = false};
+    share.split = chunks > 1 && few_blocks(blocks, share.workers);
+    return share;
+}
+
+std::int64_t max_partial_states(const AttentionSizes& sizes, int max_workers) {
+    return few_blocks(sizes.blocks, max_workers) && sizes.max_chunks > 1 ? sizes.blocks * sizes.max_chunks : 0;
 }
 
 }  // namespace headwise

@@ -15,36 +15,55 @@ struct BlockState {
     float* accumulators;
 };
 
+/// Which arrays a worker has, each with an element for each row of a block.
+enum class RowPointers { queries, outs, bias, mask, mask_bits, blocks };
+enum class RowIntegers { query, head, key_begin, key_end, position };
+enum class RowFloats { scale, slope, factor };
+
 /// Where everything lies in the caller's workspace:
-///   for each worker   row pointers, rows to fetch ahead, limits, packed queries, scores, two states
-///   where chunks are items   one state for each (block, chunk), one counter of finished chunks for each block
+///   for each worker   arrays over the rows of a block, rows to fetch ahead, packed queries, scores, two states; where RoPE turns
+///                     rows, copies of them
+///   for all           the sequences in the order of their work, and the first item of each
+///   where chunks are items   one state and one counter of finished chunks for each item
 /// All parts begin at cache lines, so that workers do not share any.
 class AttentionWorkspace {
   public:
-    /// The layout for a schedule and `workers` workers, with at most `partial_states` states of split chunks.
-    AttentionWorkspace(const AttentionSchedule& schedule, int workers, std::int64_t blocks, std::int64_t partial_states);
+    AttentionWorkspace(const AttentionShape& shape, const AttentionSizes& sizes, bool turns, int workers,
+                       std::int64_t partial_states);
 
     std::size_t bytes() const noexcept { return bytes_ + kAlignment; }
+    std::int64_t partial_states() const noexcept { return partial_states_; }
 
     /// Binds the layout to memory of at least bytes() bytes.
     void bind(std::span<std::byte> memory) noexcept;
 
     // What one worker works in.
-    const float** query_rows(int worker) const noexcept { return reinterpret_cast<const float**>(part(worker, query_rows_)); }
-    float** out_rows(int worker) const noexcept { return reinterpret_cast<float**>(part(worker, out_rows_)); }
+    template <class T>
+    T** rows(int worker, RowPointers which) const noexcept {
+        return reinterpret_cast<T**>(part(worker, row_pointers_)) + static_cast<std::int64_t>(which) * rows_;
+    }
+    std::int64_t* integers(int worker, RowIntegers which) const noexcept {
+        return reinterpret_cast<std::int64_t*>(part(worker, row_integers_)) + static_cast<std::int64_t>(which) * rows_;
+    }
+    float* floats(int worker, RowFloats which) const noexcept {
+        return reinterpret_cast<float*>(part(worker, row_floats_)) + static_cast<std::int64_t>(which) * rows_;
+    }
     const float** fetch(int worker) const noexcept { return reinterpret_cast<const float**>(part(worker, fetch_)); }
-    std::int64_t* key_limit(int worker) const noexcept { return reinterpret_cast<std::int64_t*>(part(worker, key_limit_)); }
     float* queries(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, queries_)); }
     float* scores(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, scores_)); }
+    /// Where RoPE turns rows: a block's queries until they are packed, then key blocks.
+    float* turned(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, turned_)); }
     BlockState state(int worker, int which) const noexcept {
         return state_at(part(worker, states_) + static_cast<std::size_t>(which) * state_bytes_);
     }
 
-    // What is shared where chunks are items.
-    BlockState partial(std::int64_t index) const noexcept {
-        return state_at(base_ + partials_ + static_cast<std::size_t>(index) * state_bytes_);
+    // What is shared.
+    std::int64_t* order() const noexcept { return reinterpret_cast<std::int64_t*>(base_ + order_); }            ///< [batch]
+    std::int64_t* first_item() const noexcept { return reinterpret_cast<std::int64_t*>(base_ + first_item_); }  ///< [batch + 1]
+    BlockState partial(std::int64_t item) const noexcept {
+        return state_at(base_ + partials_ + static_cast<std::size_t>(item) * state_bytes_);
     }
-    std::int32_t* finished(std::int64_t block) const noexcept { return reinterpret_cast<std::int32_t*>(base_ + finished_) + block; }
+    std::int32_t* finished(std::int64_t item) const noexcept { return reinterpret_cast<std::int32_t*>(base_ + finished_) + item; }
 
     /// Rows that fetch() may name besides the query rows of one block and the out rows of another.
     static constexpr std::int64_t kFetchedKeys = 16;
@@ -60,9 +79,9 @@ class AttentionWorkspace {
         return {p, p + rows_, p + 2 * rows_};
     }
 
-    std::int64_t rows_;
-    std::size_t query_rows_, out_rows_, fetch_, key_limit_, queries_, scores_, states_;  // within a worker's part
-    std::size_t state_bytes_, worker_bytes_, partials_, finished_, bytes_;
+    std::int64_t rows_, partial_states_;
+    std::size_t row_pointers_, row_integers_, row_floats_, fetch_, queries_, scores_, turned_, states_;  // within a worker's part
+    std::size_t state_bytes_, worker_bytes_, order_, first_item_, partials_, finished_, bytes_;
     std::byte* base_ = nullptr;
 };
 

@@ -3,6 +3,8 @@
 #include <cstdint>
 
 #include "engine/kernels/attention_kernels.hpp"
+#include "engine/kernels/attention_key_scores.hpp"
+#include "engine/kernels/key_value_rows.hpp"
 #include "engine/simd/exp.hpp"
 
 // Attention for blocks of few rows (decode). A vector holds kLanes elements of one key or value row. The time is that of reading K
@@ -22,7 +24,8 @@ struct KeyRows {
     using F = typename S::Floats;
     static constexpr int W = S::kLanes;
     static constexpr int kMaxRows = 16;
-    static constexpr int kKeyBlock = 64;
+    using Scores = KeyScores<S, kMaxRows>;
+    static constexpr int kKeyBlock = Scores::kKeys;
     static constexpr int kAccumulators = S::kRegisters == 32 ? 16 : 8;
     // Keys, then values, that are read in turn; 64 would lose a third. Rows beyond those of one value tile find the values in the
     // cache, and the memory rests meanwhile: the shorter the turns, the less that costs. With four rows 16 keys at a time read at
@@ -111,11 +114,16 @@ struct KeyRows {
                 S::reduce_add_4(sum[r][0], sum[r][1], sum[r][2], sum[r][3], scores + r * kKeyBlock);
     }
 
-    /// The scores of all rows against the keys [begin, end). Beyond the last key the last one is repeated; weights() ignores that.
-    static HEADWISE_INLINE void score_keys(const AttentionBlock& block, const KeyValueRows& kv, float* scores, int begin, int end) {
+    /// The scores of all rows against the keys [begin, end), the next ones of `keys`. Beyond the last key the last one is repeated;
+    /// nobody sees that.
+    template <class Cursor>
+    static HEADWISE_INLINE void score_keys(const AttentionBlock& block, Cursor& keys, float* scores, int begin, int end) {
         for (int key = begin; key < end; key += kTileKeys) {
             const float* row[kTileKeys];
-            for (int j = 0; j < kTileKeys; ++j) row[j] = kv.keys + (key + j < end ? key + j : end - 1) * kv.key_stride;
+            row[0] = keys.next();
+            HEADWISE_UNROLL for (int j = 1; j < kTileKeys; ++j) {
+                row[j] = key + j < end ? keys.next() : row[j - 1];
+            }
             for_row_groups<kTileRows>(block.rows, [&](auto rows, std::int64_t first) HEADWISE_LAMBDA_INLINE {
                 score_tile<rows.value>(row, block.queries + first * padded(block.head_dim), block.head_dim,
                                        scores + first * kKeyBlock + key);
@@ -125,11 +133,10 @@ struct KeyRows {
 
     // ---- softmax
 
-    /// Turns one row's scores of `keys` keys into weights, 0 up to the next vector; keeps row_max, row_sum and the accumulators
+    /// Turns one row's scores of `keys` keys into weights, 0 where they are -Inf; keeps row_max, row_sum and the accumulators
     /// consistent.
     static HEADWISE_INLINE void weights(const AttentionBlock& block, float* scores, std::int64_t row, int keys) {
         scores += row * kKeyBlock;
-        for (int i = keys; i % W != 0; ++i) scores[i] = -__builtin_inff();
         F largest = S::broadcast(-__builtin_inff());
         for (int i = 0; i < keys; i += W) largest = S::max(S::load(scores + i), largest);
         const float block_max = S::reduce_max(largest);
@@ -157,15 +164,16 @@ struct KeyRows {
 
     /// accumulators[r][d .. d + Columns W) += sum over the keys [begin, end) of weights[r][key] * values[key]. With Tail the last
     /// vector is cut at value_dim.
-    template <int Rows, int Columns, bool Tail>
-    static HEADWISE_INLINE void value_tile(const KeyValueRows& kv, std::int64_t d, std::int64_t value_dim, const float* weights,
+    template <int Rows, int Columns, bool Tail, class Cursor>
+    static HEADWISE_INLINE void value_tile(Cursor values, std::int64_t d, std::int64_t value_dim, const float* weights,
                                            float* accumulators, int begin, int end) {
         const std::int64_t stride = padded(value_dim);
         F sum[Rows][Columns];
         HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int c = 0; c < Columns; ++c) sum[r][c] =
             S::load(accumulators + r * stride + d + c * W);
-        const float* value = kv.values + begin * kv.value_stride + d;
-        HEADWISE_NO_UNROLL for (int key = begin; key < end; ++key, value += kv.value_stride) {
+        HEADWISE_NO_UNROLL for (int key = begin; key < end; ++key) {
+            const float* value = values.next() + d;
+            keep_address(value);
             F x[Columns];
             HEADWISE_UNROLL for (int c = 0; c < Columns; ++c) {
                 x[c] = Tail ? S::load_tail(value + c * W, value_dim - d) : S::load(value + c * W);
@@ -180,27 +188,29 @@ struct KeyRows {
             S::store(accumulators + r * stride + d + c * W, sum[r][c]);
     }
 
-    /// All value columns for `Rows` rows from `row` on, `Columns` vectors at a time.
-    template <int Rows, int Columns>
-    static HEADWISE_INLINE void value_rows(const AttentionBlock& block, const KeyValueRows& kv, const float* scores,
-                                           std::int64_t row, int begin, int end) {
+    /// All value columns of the keys [begin, end), the next ones of `values`, for `Rows` rows from `row` on, `Columns` vectors at a
+    /// time.
+    template <int Rows, int Columns, class Cursor>
+    static HEADWISE_INLINE void value_rows(const AttentionBlock& block, const Cursor& values, const float* scores, std::int64_t row,
+                                           int begin, int end) {
         const float* weights = scores + row * kKeyBlock;
         float* accumulators = block.accumulators + row * padded(block.value_dim);
         std::int64_t d = 0;
         for (; d + Columns * W <= block.value_dim; d += Columns * W)
-            value_tile<Rows, Columns, false>(kv, d, block.value_dim, weights, accumulators, begin, end);
+            value_tile<Rows, Columns, false>(values, d, block.value_dim, weights, accumulators, begin, end);
         for (; d + W <= block.value_dim; d += W)
-            value_tile<Rows, 1, false>(kv, d, block.value_dim, weights, accumulators, begin, end);
-        if (d < block.value_dim) value_tile<Rows, 1, true>(kv, d, block.value_dim, weights, accumulators, begin, end);
+            value_tile<Rows, 1, false>(values, d, block.value_dim, weights, accumulators, begin, end);
+        if (d < block.value_dim) value_tile<Rows, 1, true>(values, d, block.value_dim, weights, accumulators, begin, end);
     }
 
     /// Adds the values [begin, end) to all rows. Tiles as wide as a row where the registers allow it, so that memory is read in
     /// order; what further rows need is in the cache then.
-    static HEADWISE_INLINE void add_values(const AttentionBlock& block, const KeyValueRows& kv, const float* scores, int begin,
+    template <class Cursor>
+    static HEADWISE_INLINE void add_values(const AttentionBlock& block, const Cursor& values, const float* scores, int begin,
                                            int end) {
         const auto cover = [&](auto columns) HEADWISE_LAMBDA_INLINE {
             for_row_groups<kAccumulators / columns.value>(block.rows, [&](auto rows, std::int64_t row) HEADWISE_LAMBDA_INLINE {
-                value_rows<rows.value, columns.value>(block, kv, scores, row, begin, end);
+                value_rows<rows.value, columns.value>(block, values, scores, row, begin, end);
             });
         };
         if (block.value_dim > 4 * W)
@@ -209,65 +219,116 @@ struct KeyRows {
             cover(Constant<4>{});
     }
 
+    /// The same for keys that not every row sees, row by row and run by run: a value that a row may not see is never multiplied, so
+    /// that NaN or Inf there cannot leak. Keys that nobody sees are not read.
+    template <class Cursor>
+    static HEADWISE_TILE void add_seen_values(const AttentionBlock& block, const Cursor& values, const Scores& turn, int begin,
+                                              int end) {
+        const auto for_runs = [&](std::uint64_t bits, auto function) HEADWISE_LAMBDA_INLINE {
+            const auto sees = [&](int key) { return (bits >> static_cast<unsigned>(key) & 1u) != 0; };
+            for (int key = begin; key < end;) {
+                const int first = key;
+                while (key < end && sees(key)) ++key;
+                if (first < key) function(first, key);
+                while (key < end && !sees(key)) ++key;
+            }
+        };
+        const auto from_key = [&](int key) {
+            Cursor cursor = values;
+            cursor.skip(key - begin);
+            return cursor;
+        };
+        if (turn.all == turn.any) {
+            for_runs(turn.all, [&](int from, int to) { add_values(block, from_key(from), turn.scores, from, to); });
+            return;
+        }
+        for (std::int64_t row = 0; row < block.rows; ++row)
+            for_runs(turn.visible[row],
+                     [&](int from, int to) { value_rows<1, 8>(block, from_key(from), turn.scores, row, from, to); });
+    }
+
     // ---- the kernel's functions
 
     /// The scores of a block are made while the values of the one before it are added, kStep keys of each in turn; in the end those
-    /// of the next call's first block, which finds them where it looks for them, as calls have an even number of blocks.
-    static void attend(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end) {
+    /// of the next call's first block, which finds them at the beginning of block.scores.
+    template <bool Paged>
+    static void attend_keys(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end) {
         clear(block);
+        if (block.key_begin && block.key_begin[0] > key_begin) key_begin = block.key_begin[0];
         const auto seen = [&](std::int64_t end) {
-            return block.key_limit && block.key_limit[block.rows - 1] < end ? block.key_limit[block.rows - 1] : end;
+            return block.key_end && block.key_end[block.rows - 1] < end ? block.key_end[block.rows - 1] : end;
         };
+        const std::int64_t chunk_end = key_end, next_end = seen(block.next_key_end);
         key_end = seen(key_end);
-        const std::int64_t next_end = seen(block.next_key_end);
-        const auto keys_from = [&](std::int64_t origin) {
-            const std::int64_t left = (origin < key_end ? key_end : next_end) - origin;
-            return static_cast<int>(left < 0 ? 0 : (left < kKeyBlock ? left : kKeyBlock));
-        };
-        float* here = block.scores;
-        float* next = block.scores + block.rows * kKeyBlock;
-        if (!block.begun) score_keys(block, rows_from(kv, key_begin), here, 0, keys_from(key_begin));
-        for (std::int64_t origin = key_begin; origin < key_end; origin += kKeyBlock) {
-            attend_key_block(block, kv, origin, keys_from(origin), keys_from(origin + kKeyBlock), here, next);
-            float* const done = here;
-            here = next;
-            next = done;
+        Scores turns[2];
+        turns[0].scores = block.scores;
+        turns[1].scores = block.scores + block.rows * kKeyBlock;
+        turns[0].find(block, key_begin, key_end);
+        if (turns[0].keys == 0 && next_end > chunk_end) {
+            turns[0].find(block, chunk_end, next_end);
+            score_first<Paged>(block, kv, turns[0]);
+            return;
+        }
+        if (!block.begun) score_first<Paged>(block, kv, turns[0]);
+        int here = 0;
+        while (turns[here].keys > 0) {
+            Scores& next = turns[1 - here];
+            next.find(block, turns[here].origin + kKeyBlock, key_end);
+            const bool last = next.keys == 0;
+            if (last && next_end > chunk_end) next.find(block, chunk_end, next_end);
+            attend_key_block(block, key_cursor<S, Paged>(kv, block.head_dim, next.origin, next.keys),
+                             value_cursor<Paged>(kv, turns[here].origin), turns[here], next);
+            here = 1 - here;
+            if (!last) continue;
+            if (here == 1)
+                for (std::int64_t i = 0; i < block.rows * kKeyBlock; i += W)
+                    S::store(turns[0].scores + i, S::load(turns[1].scores + i));
+            return;
         }
     }
 
-    static HEADWISE_INLINE KeyValueRows rows_from(const KeyValueRows& kv, std::int64_t key) {
-        return {kv.keys + key * kv.key_stride, kv.key_stride, kv.values + key * kv.value_stride, kv.value_stride};
+    /// The scores of a block that no other came before.
+    template <bool Paged>
+    static HEADWISE_TILE void score_first(const AttentionBlock& block, const KeyValueRows& kv, const Scores& turn) {
+        if (turn.keys == 0) return;
+        RowCursor<Paged> keys = key_cursor<S, Paged>(kv, block.head_dim, turn.origin, turn.keys);
+        score_keys(block, keys, turn.scores, 0, turn.keys);
     }
 
-    /// Adds the block at `origin`, whose scores are `here`, and makes those of the next block.
-    static HEADWISE_INLINE void attend_key_block(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t origin, int keys,
-                                                 int next_keys, float* here, float* next) {
-        const auto seen = [&](std::int64_t row) {
-            const std::int64_t limit = block.key_limit ? block.key_limit[row] - origin : keys;
-            return static_cast<int>(limit < 0 ? 0 : (limit > keys ? keys : limit));
-        };
+    /// Adds the block `here`, whose scores are there, and makes those of `next`.
+    template <class Cursor>
+    static HEADWISE_INLINE void attend_key_block(const AttentionBlock& block, Cursor next_keys, Cursor values, Scores& here,
+                                                 const Scores& next) {
+        here.finish(block);
         for (std::int64_t row = 0; row < block.rows; ++row)
-            if (seen(row) > 0) weights(block, here, row, seen(row));
-        // Keys that every row sees first, for groups of rows; then what only some see, row by row: a value that a row may not see
-        // is never multiplied, so that NaN or Inf there cannot leak.
-        const int everybody = seen(0);
-        const KeyValueRows kv_here = rows_from(kv, origin), kv_next = rows_from(kv, origin + kKeyBlock);
+            if (here.visible[row] != 0) weights(block, here.scores, row, here.keys);
         for (int begin = 0; begin < kKeyBlock; begin += kStep) {
             const auto cut = [&](int x) { return x < begin + kStep ? x : begin + kStep; };
-            if (begin < next_keys) score_keys(block, kv_next, next, begin, cut(next_keys));
-            if (begin < everybody) add_values(block, kv_here, here, begin, cut(everybody));
+            if (begin < next.keys) score_keys(block, next_keys, next.scores, begin, cut(next.keys));
+            if (begin >= here.keys) continue;
+            const int end = cut(here.keys);
+            const std::uint64_t turn = low_bits(end - begin);
+            if ((here.all >> static_cast<unsigned>(begin) & turn) == turn)
+                add_values(block, values, here.scores, begin, end);
+            else
+                add_seen_values(block, values, here, begin, end);
+            values.skip(end - begin);
         }
-        for (std::int64_t row = 0; row < block.rows; ++row)
-            if (seen(row) > everybody) value_rows<1, 8>(block, kv_here, here, row, everybody, seen(row));
     }
 
-    static void pack_queries(const AttentionBlock& block, const float* const* rows, float scale) {
-        const F factor = S::broadcast(scale);
+    static void attend(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end) {
+        if (kv.pages)
+            attend_keys<true>(block, kv, key_begin, key_end);
+        else
+            attend_keys<false>(block, kv, key_begin, key_end);
+    }
+
+    static void pack_queries(const AttentionBlock& block, const float* const* rows, const float* scales) {
         float* to = block.queries;
         for (std::int64_t row = 0; row < block.rows; ++row)
             for (std::int64_t d = 0; d < block.head_dim; d += W, to += W)
                 S::store(to, (d + W <= block.head_dim ? S::load(rows[row] + d) : S::load_tail(rows[row] + d, block.head_dim - d)) *
-                                 factor);
+                                 S::broadcast(scales[row]));
     }
 
     /// The state of rows that have seen no key.
@@ -295,13 +356,12 @@ struct KeyRows {
         }
     }
 
-    static void finish(const AttentionBlock& block, float* const* rows, std::int64_t key_end) {
+    static void finish(const AttentionBlock& block, float* const* rows, const float* factors) {
         const float* from = block.accumulators;
         for (std::int64_t row = 0; row < block.rows; ++row) {
-            const bool empty = key_end <= 0 || (block.key_limit && block.key_limit[row] <= 0);
-            const F inverse = S::broadcast(1.0f) / S::broadcast(block.row_sum[row]);
+            const F factor = S::broadcast(factors[row]);
             for (std::int64_t d = 0; d < block.value_dim; d += W, from += W) {
-                const F x = empty ? S::zero() : S::load(from) * inverse;
+                const F x = factors[row] == 0 ? S::zero() : S::load(from) * factor;
                 if (d + W <= block.value_dim)
                     S::store(rows[row] + d, x);
                 else
@@ -322,7 +382,8 @@ constexpr AttentionKernel key_rows_kernel() {
             .pack_queries = Kernel::pack_queries,
             .attend = Kernel::attend,
             .merge = Kernel::merge,
-            .finish = Kernel::finish};
+            .finish = Kernel::finish,
+            .sees_any = sees_any_key<S>};
 }
 
 }  // namespace

@@ -3,7 +3,10 @@
 #include <cstdint>
 
 #include "engine/kernels/attention_kernels.hpp"
+#include "engine/kernels/attention_query_scores.hpp"
+#include "engine/kernels/attention_query_state.hpp"
 #include "engine/kernels/attention_query_tiles.hpp"
+#include "engine/kernels/key_value_rows.hpp"
 #include "engine/simd/exp.hpp"
 
 // Attention with queries in lanes, for blocks of many rows. One vector holds one element of kLanes rows, so the softmax is vertical
@@ -27,33 +30,47 @@ struct QueryLanes {
     // Weights may exceed 1 by this power of two before the accumulators are rescaled: sums stay far from overflow and rescaling is
     // rare.
     static constexpr float kRescaleThreshold = 8.0f;
-    static constexpr float kLowest = -0x1.fffffep+127f;
+    static constexpr float kLowest = QueryState<S>::kLowest;
 
-    /// Keys [begin, end) of the block that is being worked on, seen by the row vectors [first, vectors); those before `full` see
-    /// only part of them.
+    /// Keys [begin, end) of a key block.
+    struct Keys {
+        int begin, end;
+    };
+
+    /// Keys [begin, end) of the block that is being worked on, whose scores the row vectors [first, last) need.
     struct Span {
         int begin, end;
-        int first, full;
+        int first, last;
     };
+
+    static constexpr int kLookAhead = 2 * 12;  // rows of two of the tallest tiles
 
     /// What a call to attend() keeps at hand.
     struct Context {
+        explicit Context(const AttentionBlock& b)
+            : block(b), stride(QueryState<S>::padded_rows(b)), vectors(static_cast<int>(stride / W)) {
+            scores.scores = b.scores;
+            scores.stride = stride;
+            scores.vectors = vectors;
+            scores.rows = b.rows;
+            scores.rules = b.rules;
+        }
+
         const AttentionBlock& block;
         std::int64_t stride;  // rows padded: the distance of the packed arrays' rows
         int vectors;
-        bool fresh = false;        // no key seen yet: what row_sum and accumulators hold does not matter
+        bool fresh = true;         // no key seen yet: what row_sum and accumulators hold does not matter
+        bool hides = false;        // a rule hides some of the key block, beside the limits
         std::int64_t fetched = 0;  // of block.fetch
+        QueryScores<S, kKeyBlock, kBlockVectors> scores;
+        // Of the key block: where its keys lie, also those that tiles look ahead to, and its values.
+        const float* keys[kKeyBlock + kLookAhead];
+        const float* values[kKeyBlock];
         alignas(64) float block_max[kMaxRows];
-        alignas(64) float limit[kMaxRows];  // key_limit relative to the key block, where one lies within
+        alignas(64) float begins[kMaxRows];  // key_begin and key_end relative to the key block, where one lies within
+        alignas(64) float ends[kMaxRows];
     };
-
-    static std::int64_t padded_rows(const AttentionBlock& block) { return (block.rows + W - 1) / W * W; }
-
     // ---- scores
-
-    static HEADWISE_INLINE void prefetch_row(const float* row, std::int64_t dim) {
-        for (std::int64_t d = 0; d < dim; d += kLine) __builtin_prefetch(row + d);
-    }
 
     /// The next rows of block.fetch: as many as have at most `keys` lines.
     static HEADWISE_INLINE typename Tiles::RowsAhead rows_ahead(Context& c, int keys) {
@@ -64,16 +81,14 @@ struct QueryLanes {
     }
 
     /// The score tiles of the row vectors [first, first + Vectors) and the keys of a span. With Fetch they also ask for what the
-    /// next ones read.
-    template <int Vectors, bool Masked, bool Fetch>
-    static HEADWISE_INLINE void score_columns(Context& c, const KeyValueRows& kv, const Span& span, int first) {
+    /// next ones read: the keys of the tile after the next, and their own keys' values.
+    template <int Vectors, bool Fetch>
+    static HEADWISE_INLINE void score_columns(Context& c, const Span& span, int first) {
         constexpr int kRows = Tiles::score_rows(Vectors);
         const auto tile = [&](auto rows, auto fetch, int key) HEADWISE_LAMBDA_INLINE {
-            const typename Tiles::Ahead ahead{kv.keys + (key + 2 * kRows) * kv.key_stride, kv.values + key * kv.value_stride,
-                                              kv.key_stride, kv.value_stride};
-            Tiles::template score_tile<rows.value, Vectors, Masked, fetch.value != 0>(
-                kv.keys + key * kv.key_stride, kv.key_stride, c.block.queries + first * W, c.stride, c.block.head_dim,
-                c.block.scores + key * c.stride + first * W, c.block_max + first * W, c.limit + first * W, key, ahead);
+            Tiles::template score_tile<rows.value, Vectors, fetch.value>(
+                c.keys + key, c.block.queries + first * W, c.stride, c.block.head_dim, c.block.scores + key * c.stride + first * W,
+                c.block_max + first * W, c.keys + key + 2 * kRows, c.values + key);
         };
         int key = span.begin;
         for (; key + kRows <= span.end; key += kRows) {
@@ -81,30 +96,27 @@ struct QueryLanes {
             tile(Constant<kRows>{}, Constant < Fetch && 2 * kRows<kLine>{}, key);
         }
         if constexpr (kRows > 4)
-            for (; key + 4 <= span.end; key += 4) tile(Constant<4>{}, Constant<0>{}, key);
+            for (; key + 4 <= span.end; key += 4) tile(Constant<4>{}, Constant<false>{}, key);
         if constexpr (kRows > 2)
-            for (; key + 2 <= span.end; key += 2) tile(Constant<2>{}, Constant<0>{}, key);
-        for (; key < span.end; ++key) tile(Constant<1>{}, Constant<0>{}, key);
+            for (; key + 2 <= span.end; key += 2) tile(Constant<2>{}, Constant<false>{}, key);
+        for (; key < span.end; ++key) tile(Constant<1>{}, Constant<false>{}, key);
     }
 
-    static void score_span(Context& c, const KeyValueRows& kv, const Span& span) {
-        const bool masked = span.first < span.full;
-        for_vector_groups(span.first, c.vectors, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
-            if (masked)
-                score_columns<vectors.value, true, false>(c, kv, span, first);
-            else if (first == span.first)
-                score_columns<vectors.value, false, true>(c, kv, span, first);
+    static void score_span(Context& c, const Span& span) {
+        for_vector_groups(span.first, span.last, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
+            if (first == span.first && span.last - span.first == c.vectors)
+                score_columns<vectors.value, true>(c, span, first);
             else
-                score_columns<vectors.value, false, false>(c, kv, span, first);
+                score_columns<vectors.value, false>(c, span, first);
         });
     }
 
     // ---- softmax
 
-    /// Turns the scores of one row vector and the first `keys` keys into weights; keeps row_max, row_sum and the accumulators
+    /// Turns the scores of one row vector and the keys [begin, end) into weights; keeps row_max, row_sum and the accumulators
     /// consistent. Whether a lane's reference rises depends on that lane alone, so that a row's bits do not depend on the rows
     /// beside it.
-    static HEADWISE_INLINE void weights(Context& c, int vector, int keys) {
+    static HEADWISE_INLINE void weights(Context& c, int vector, int begin, int end) {
         const std::int64_t at = vector * W;
         const F old_max = c.fresh ? S::broadcast(kLowest) : S::load(c.block.row_max + at), block_max = S::load(c.block_max + at);
         const auto rises = S::less(old_max + S::broadcast(kRescaleThreshold), block_max);
@@ -122,17 +134,17 @@ struct QueryLanes {
                 S::store(accumulator, S::load(accumulator) * factor);
         }
         const std::int64_t stride = c.stride;
-        float* score = c.block.scores + at;
-        int key = 0;
+        float* score = c.block.scores + begin * stride + at;
+        int key = begin;
         // Enough chains in flight (4 and 8 are within 3 %), and key blocks are multiples of it. Two where more do not fit.
         constexpr int kUnroll = S::kRegisters == 32 ? 6 : 2;
-        for (; key + kUnroll <= keys; key += kUnroll, score += kUnroll * stride) {
+        for (; key + kUnroll <= end; key += kUnroll, score += kUnroll * stride) {
             F w[kUnroll];
             HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) w[i] = exp2_weight<S>(S::load(score + i * stride) - max);
             HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) S::store(score + i * stride, w[i]);
             HEADWISE_UNROLL for (int i = 0; i < kUnroll; ++i) sum = sum + w[i];
         }
-        for (; key < keys; ++key, score += stride) {
+        for (; key < end; ++key, score += stride) {
             const F w = exp2_weight<S>(S::load(score) - max);
             S::store(score, w);
             sum = sum + w;
@@ -142,43 +154,60 @@ struct QueryLanes {
 
     // ---- values
 
-    /// All value columns of the row vectors [first, first + Vectors) and the keys [begin, end).
+    /// All value columns of the row vectors [first, first + Vectors) and some keys.
     template <int Columns, int Vectors, bool Masked>
-    static HEADWISE_INLINE void value_columns_of(Context& c, const KeyValueRows& kv, int first, int begin, int full, int end) {
+    static HEADWISE_INLINE void value_columns_of(Context& c, int first, const typename Tiles::KeyRange& keys) {
         const float* weights = c.block.scores + first * W;
         float* accumulators = c.block.accumulators + first * W;
         std::int64_t d = 0;
         const auto tile = [&](auto columns, auto fetch, const typename Tiles::RowsAhead& ahead) HEADWISE_LAMBDA_INLINE {
-            Tiles::template value_tile<columns.value, Vectors, Masked, fetch.value != 0>(
-                kv.values + d, kv.value_stride, weights, c.stride, accumulators + d * c.stride, c.limit + first * W, begin, full,
-                end, c.fresh, ahead);
+            Tiles::template value_tile<columns.value, Vectors, Masked, fetch.value>(
+                c.values, d, weights, c.stride, accumulators + d * c.stride, c.scores.visible[first], keys, c.fresh, ahead);
         };
         // Rather two tiles of 4 in the end than a tile of 6 and two single columns.
         const std::int64_t fours = Columns == 6 && c.block.value_dim % 6 == 2 && c.block.value_dim >= 8 ? 8 : 0;
         for (; d + Columns <= c.block.value_dim - fours; d += Columns) {
             if (!Masked && Vectors == kTileVectors && c.fetched < c.block.fetch_count)
-                tile(Constant<Columns>{}, Constant<1>{}, rows_ahead(c, full - begin - 1));
+                tile(Constant<Columns>{}, Constant<!Masked>{}, rows_ahead(c, keys.full_end - keys.full_begin - 1));
             else
-                tile(Constant<Columns>{}, Constant<0>{}, {});
+                tile(Constant<Columns>{}, Constant<false>{}, {});
         }
         if constexpr (Columns > 4)
-            for (; d + 4 <= c.block.value_dim; d += 4) tile(Constant<4>{}, Constant<0>{}, {});
-        for (; d < c.block.value_dim; ++d)
-            Tiles::template value_tile<1, Vectors, Masked>(kv.values + d, kv.value_stride, weights, c.stride,
-                                                           accumulators + d * c.stride, c.limit + first * W, begin, full, end,
-                                                           c.fresh);
+            for (; d + 4 <= c.block.value_dim; d += 4) tile(Constant<4>{}, Constant<false>{}, {});
+        for (; d < c.block.value_dim; ++d) tile(Constant<1>{}, Constant<false>{}, {});
     }
 
-    /// Keys that all rows see, [0, everybody), with vectors side by side; then those that only some see, vector by vector.
-    static void values(Context& c, const KeyValueRows& kv, int everybody, const int* full, const int* seen) {
-        if (everybody > 0) {
-            for_vector_groups(0, c.vectors, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
-                value_columns_of<Tiles::value_columns(vectors.value), vectors.value, false>(c, kv, first, 0, everybody, everybody);
-            });
+    /// Keys that everybody sees, by position, with vectors side by side; then those that only some see, vector by vector. Where not
+    /// all values are finite nothing is multiplied that a mask hides, in the same order of additions: what is hidden changes no
+    /// bit.
+    static void values(Context& c, const Keys& everybody, bool finite) {
+        const auto [begin, end] = everybody;
+        if (begin < end) {
+            if (finite)
+                for_vector_groups(0, c.vectors, [&](auto vectors, int first) HEADWISE_LAMBDA_INLINE {
+                    value_columns_of<Tiles::value_columns(vectors.value), vectors.value, false>(c, first, {begin, begin, end, end});
+                });
+            else
+                for (int v = 0; v < c.vectors; ++v) value_columns_of<kTailColumns, 1, true>(c, v, {begin, end, end, end});
             c.fresh = false;
         }
-        for (int v = 0; v < c.vectors; ++v)
-            if (seen[v] > everybody) value_columns_of<kTailColumns, 1, true>(c, kv, v, everybody, full[v], seen[v]);
+        for (int v = 0; v < c.vectors; ++v) {
+            const VectorKeys& k = c.scores.keys[v];
+            const auto masked = [&](const typename Tiles::KeyRange& keys) HEADWISE_LAMBDA_INLINE {
+                if (keys.begin < keys.end) value_columns_of<kTailColumns, 1, true>(c, v, keys);
+            };
+            const auto clamp = [](int x, int low, int high) { return x < low ? low : (x > high ? high : x); };
+            const auto part = [&](int from, int to) HEADWISE_LAMBDA_INLINE {
+                const int full_begin = clamp(k.full_begin, from, to);
+                masked({from, full_begin, clamp(k.full_end, full_begin, to), to});
+            };
+            if (begin < end) {
+                part(k.begin, begin);
+                part(end, k.end);
+            } else {
+                part(k.begin, k.end);
+            }
+        }
     }
     static constexpr int kTailColumns = S::kRegisters == 32 ? 16 : 8;  // chains of multiply-adds
 
@@ -195,146 +224,150 @@ struct QueryLanes {
         if (end - begin == 1) function(Constant<1>{}, begin);
     }
 
-    /// The keys [0, keys) of a block, cut where fewer vectors see them: first all that everybody sees, then steps of one vector of
-    /// keys, each with the vectors that see any of it. function(span).
+    /// The keys that are seen, cut where fewer vectors see them: first all that everybody sees, then what is before and behind in
+    /// steps, each with the vectors that see any of it. function(span).
     template <class Function>
-    static HEADWISE_INLINE void for_spans(const Context& c, int everybody, int keys, const int* full, const int* seen,
-                                          Function function) {
-        if (everybody > 0) function(Span{0, everybody, 0, 0});
-        int first = 0, all = 0;
-        for (int begin = everybody; begin < keys;) {
-            const int end = begin + kStep < keys ? begin + kStep : keys;
-            while (first < c.vectors && seen[first] <= begin) ++first;
-            if (all < first) all = first;
-            while (all < c.vectors && full[all] < end) ++all;
-            function(Span{begin, end, first, all});
-            begin = end;
+    static HEADWISE_INLINE void for_spans(const Context& c, const Keys& seen, const Keys& everybody, Function function) {
+        const auto steps = [&](int step, int last_key) HEADWISE_LAMBDA_INLINE {
+            int first = 0, last = 0;
+            for (; step < last_key; step += kStep) {
+                const int step_end = step + kStep < last_key ? step + kStep : last_key;
+                while (first < c.vectors && c.scores.keys[first].end <= step) ++first;
+                while (last < c.vectors && c.scores.keys[last].begin < step_end) ++last;
+                if (first < last) function(Span{step, step_end, first, last});
+            }
+        };
+        if (everybody.begin >= everybody.end) {
+            steps(seen.begin, seen.end);
+            return;
         }
+        function(Span{everybody.begin, everybody.end, 0, c.vectors});
+        steps(seen.begin, everybody.begin);
+        steps(everybody.end, seen.end);
     }
     static constexpr int kStep = W < 8 ? 8 : W;  // keys of a step along the diagonal
 
-    static void attend_key_block(Context& c, const KeyValueRows& kv, std::int64_t origin, int keys) {
+    /// What each vector's rows see of the block, from their limits, within [from, to). Returns whether any row does not see all of
+    /// that.
+    static HEADWISE_INLINE bool find_keys(Context& c, std::int64_t origin, int from, int to) {
         const AttentionBlock& block = c.block;
-        for (int v = 0; v < c.vectors; ++v) S::store(c.block_max + v * W, S::broadcast(-__builtin_inff()));
-        const auto limit_of = [&](std::int64_t row) {
-            if (!block.key_limit) return keys;
-            const std::int64_t limit = block.key_limit[row < block.rows ? row : block.rows - 1] - origin;
-            return static_cast<int>(limit < 0 ? 0 : (limit > keys ? keys : limit));
+        const auto within = [&](const std::int64_t* limits, std::int64_t row, int otherwise) {
+            if (!limits) return otherwise;
+            const std::int64_t limit = limits[row < block.rows ? row : block.rows - 1] - origin;
+            return static_cast<int>(limit < from ? from : (limit > to ? to : limit));
         };
-        const int everybody = limit_of(0);
-        if (everybody < keys)
-            for (std::int64_t row = 0; row < c.stride; ++row) c.limit[row] = static_cast<float>(limit_of(row));
-        int full[kBlockVectors], seen[kBlockVectors];  // keys of this block that all, and that any, of a vector's rows see
+        bool differ = false;
         for (int v = 0; v < c.vectors; ++v) {
-            full[v] = limit_of(v * W);
-            seen[v] = limit_of(v * W + W - 1);
+            const std::int64_t first = v * W, last = first + W - 1;
+            VectorKeys& k = c.scores.keys[v];
+            k = {within(block.key_begin, first, from), within(block.key_begin, last, from), within(block.key_end, first, to),
+                 within(block.key_end, last, to)};
+            differ = differ || k.begin > from || k.full_begin > from || k.full_end < to || k.end < to;
         }
-        if (c.fresh && everybody == 0) {
-            clear(block);
+        if (!differ) return false;
+        for (std::int64_t row = 0; row < c.stride; ++row) {
+            c.begins[row] = static_cast<float>(within(block.key_begin, row, from));
+            c.ends[row] = static_cast<float>(within(block.key_end, row, to));
+        }
+        return true;
+    }
+
+    /// Whether all values of the keys [begin, end) are finite: then a weight of 0 takes them away.
+    static HEADWISE_INLINE bool all_finite(const Context& c, int begin, int end) {
+        F sum = S::zero();  // of values times 0: NaN where one is NaN or infinite
+        for (int key = begin; key < end; ++key) {
+            std::int64_t d = 0;
+            for (; d + W <= c.block.value_dim; d += W) sum = S::fma(S::load(c.values[key] + d), S::zero(), sum);
+            if (d < c.block.value_dim) sum = S::fma(S::load_tail(c.values[key] + d, c.block.value_dim - d), S::zero(), sum);
+        }
+        return S::bits(S::less(sum, S::broadcast(1.0f))) == c.scores.kAllLanes;
+    }
+
+    /// The scores of one key block, finished: rules applied, -Inf for what is not seen, c.block_max their maximum. Returns the keys
+    /// that everybody sees, perhaps none; c.scores.keys has what each vector sees, nothing of it where nobody sees anything.
+    static HEADWISE_INLINE Keys score_key_block(Context& c, const KeyValueRows& kv, std::int64_t origin, int keys) {
+        const ScoreRules* rules = c.block.rules;
+        c.scores.origin = origin;
+        Keys seen{0, keys};
+        if (rules && rules->masks()) {
+            const VectorKeys any = c.scores.read_masks(keys);
+            seen = any.begin < any.end ? Keys{any.begin, any.end} : Keys{0, 0};
+        }
+        const bool differ = find_keys(c, origin, seen.begin, seen.end);
+        if (seen.begin == seen.end) return seen;
+        if ((differ || rules) && !(rules && rules->masks())) c.scores.see_all(keys);
+        list_keys<S>(kv, c.block.head_dim, origin, keys, kLookAhead, c.keys);
+
+        // Vectors are ordered as rows are.
+        const Keys everybody{c.scores.keys[c.vectors - 1].full_begin, c.scores.keys[0].full_end};
+        for (std::int64_t i = 0; i < c.stride; i += W) S::store(c.block_max + i, S::broadcast(-__builtin_inff()));
+        for_spans(c, seen, everybody, [&](const Span& span) HEADWISE_LAMBDA_INLINE { score_span(c, span); });
+        c.hides = rules && (c.scores.apply_rules(keys) || rules->masks());
+        for (int v = 0; v < c.vectors; ++v) {
+            const VectorKeys& k = c.scores.keys[v];
+            const bool partial = k.begin < k.full_begin || k.full_end < k.end;
+            if (partial) c.scores.apply_limits(v, c.begins, c.ends);
+            // Score tiles took the maximum of all that they computed.
+            if (partial || c.hides)
+                S::store(c.block_max + v * W, c.scores.mask(v));
+            else if (rules || k.begin > seen.begin || k.end < seen.end)
+                S::store(c.block_max + v * W, c.scores.largest(v));
+        }
+        return everybody;
+    }
+
+    static void attend_key_block(Context& c, const KeyValueRows& kv, std::int64_t origin, int keys) {
+        list_values(kv, origin, keys, c.values);
+        const Keys everybody = score_key_block(c, kv, origin, keys);
+        VectorKeys* seen = c.scores.keys;
+        if (seen[0].begin >= seen[c.vectors - 1].end) return;
+        const bool finite = !c.hides || all_finite(c, seen[0].begin, seen[c.vectors - 1].end);
+        if (!finite)
+            for (int v = 0; v < c.vectors; ++v) seen[v].full_begin = seen[v].full_end = seen[v].end;
+        if (c.fresh && everybody.begin >= everybody.end) {
+            QueryState<S>::clear(c.block);
             c.fresh = false;
         }
-
-        const KeyValueRows here{kv.keys + origin * kv.key_stride, kv.key_stride, kv.values + origin * kv.value_stride,
-                                kv.value_stride};
-        for_spans(c, everybody, keys, full, seen, [&](const Span& span) HEADWISE_LAMBDA_INLINE { score_span(c, here, span); });
         for (int v = 0; v < c.vectors; ++v)
-            if (seen[v] > 0) weights(c, v, seen[v]);
-        values(c, here, everybody, full, seen);
+            if (seen[v].begin < seen[v].end) weights(c, v, seen[v].begin, seen[v].end);
+        values(c, everybody, finite);
     }
 
     // ---- the kernel's functions
 
     static void attend(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end) {
-        Context c{.block = block,
-                  .stride = padded_rows(block),
-                  .vectors = static_cast<int>(padded_rows(block) / W),
-                  .fresh = true,
-                  .block_max = {},
-                  .limit = {}};
-        if (block.key_limit && block.key_limit[block.rows - 1] < key_end) key_end = block.key_limit[block.rows - 1];
-        if (key_begin >= key_end) {
-            clear(block);
-            return;
-        }
+        Context c(block);
+        if (block.key_begin && block.key_begin[0] > key_begin) key_begin = block.key_begin[0];
+        if (block.key_end && block.key_end[block.rows - 1] < key_end) key_end = block.key_end[block.rows - 1];
         // Blocks of equal size, in whole score tiles, rather than full ones and a small rest.
         constexpr int kRows = Tiles::score_rows(kTileVectors);
         const std::int64_t keys = key_end - key_begin, blocks = (keys + kKeyBlock - 1) / kKeyBlock;
-        const std::int64_t size = ((keys + blocks - 1) / blocks + kRows - 1) / kRows * kRows;
+        const std::int64_t size = blocks < 1 ? 0 : ((keys + blocks - 1) / blocks + kRows - 1) / kRows * kRows;
         for (std::int64_t origin = key_begin; origin < key_end; origin += size)
             attend_key_block(c, kv, origin, static_cast<int>(key_end - origin < size ? key_end - origin : size));
+        if (c.fresh) QueryState<S>::clear(block);
     }
 
-    /// queries[d][row] = rows[row][d] * scale; rows beyond the last are 0.
-    static void pack_queries(const AttentionBlock& block, const float* const* rows, float scale) {
-        const std::int64_t stride = padded_rows(block);
-        const F factor = S::broadcast(scale);
-        for (std::int64_t row = 0; row < stride; row += W) {
-            for (std::int64_t next = row + W; next < row + 2 * W && next < block.rows; ++next)
-                prefetch_row(rows[next], block.head_dim);
-            for (std::int64_t d = 0; d < block.head_dim; d += W) {
-                const std::int64_t dims = block.head_dim - d < W ? block.head_dim - d : W;
-                F tile[W];
-                if (dims == W && row + W <= block.rows) {
-                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] = S::load(rows[row + i] + d) * factor;
-                } else {
-                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] =
-                        row + i < block.rows ? S::load_tail(rows[row + i] + d, dims) * factor : S::zero();
-                }
-                S::transpose(tile);
-                float* to = block.queries + d * stride + row;
-                if (dims == W) {
-                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) S::store(to + i * stride, tile[i]);
-                } else {
-                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) if (i < dims) S::store(to + i * stride, tile[i]);
-                }
-            }
-        }
-    }
-
-    /// The state of rows that have seen no key.
-    static void clear(const AttentionBlock& block) {
-        const std::int64_t stride = padded_rows(block);
-        for (std::int64_t i = 0; i < stride; i += W) {
-            S::store(block.row_max + i, S::broadcast(kLowest));
-            S::store(block.row_sum + i, S::zero());
-        }
-        for (std::int64_t i = 0; i < stride * block.value_dim; i += W) S::store(block.accumulators + i, S::zero());
-    }
-
-    static void merge(const AttentionBlock& into, const AttentionBlock& from) {
-        const std::int64_t stride = padded_rows(into);
-        for (std::int64_t i = 0; i < stride; i += W) {
-            const F max_a = S::load(into.row_max + i), max_b = S::load(from.row_max + i);
-            const F max = S::max(max_a, max_b);
-            const F a = exp2<S>(max_a - max), b = exp2<S>(max_b - max);
-            S::store(into.row_max + i, max);
-            S::store(into.row_sum + i, S::fma(S::load(from.row_sum + i), b, S::load(into.row_sum + i) * a));
-            for (std::int64_t at = i; at < stride * into.value_dim; at += stride)
-                S::store(into.accumulators + at, S::fma(S::load(from.accumulators + at), b, S::load(into.accumulators + at) * a));
-        }
-    }
-
-    /// rows[row][d] = accumulators[d][row] / row_sum[row].
-    static void finish(const AttentionBlock& block, float* const* rows, std::int64_t key_end) {
-        const std::int64_t stride = padded_rows(block);
-        for (std::int64_t row = 0; row < block.rows; row += W) {
-            const F inverse = S::broadcast(1.0f) / S::load(block.row_sum + row);
-            const std::int64_t count = block.rows - row < W ? block.rows - row : W;
-            std::int64_t empty = 0;  // rows that see no key come first
-            const auto sees_none = [&](std::int64_t r) { return key_end <= 0 || (block.key_limit && block.key_limit[r] <= 0); };
-            while (empty < count && sees_none(row + empty)) ++empty;
-            for (std::int64_t d = 0; d < block.value_dim; d += W) {
-                const std::int64_t dims = block.value_dim - d < W ? block.value_dim - d : W;
+    /// AttentionKernels::weigh.
+    static void weigh(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t keys,
+                      const float* references, float* weights) {
+        static_assert(kWeighedKeys <= kKeyBlock && kWeighedKeys % W == 0);
+        Context c(block);
+        list_values(kv, key_begin, keys, c.values);  // score tiles ask for them
+        score_key_block(c, kv, key_begin, static_cast<int>(keys));
+        for (int v = 0; v < c.vectors; ++v) {
+            const VectorKeys& k = c.scores.keys[v];
+            const std::int64_t count = block.rows - v * W < W ? block.rows - v * W : W;
+            const F reference = S::load_tail(references + v * W, count);
+            for (int key = 0; key < kWeighedKeys; key += W) {
                 F tile[W];
                 HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] =
-                    i < dims ? S::load(block.accumulators + (d + i) * stride + row) * inverse : S::zero();
+                    key + i < k.begin || key + i >= k.end
+                        ? S::zero()
+                        : exp2_weight<S>(S::load(block.scores + (key + i) * c.stride + v * W) - reference);
                 S::transpose(tile);
-                if (dims == W && count == W && empty == 0) {
-                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) S::store(rows[row + i] + d, tile[i]);
-                } else {
-                    HEADWISE_UNROLL for (int i = 0; i < W; ++i) if (i < count)
-                        S::store_tail(rows[row + i] + d, i < empty ? S::zero() : tile[i], dims);
-                }
+                HEADWISE_UNROLL for (int i = 0; i < W; ++i) if (i < count)
+                    S::store(weights + (v * W + i) * kWeighedKeys + key, tile[i]);
             }
         }
     }
@@ -348,10 +381,11 @@ constexpr AttentionKernel query_lanes_kernel() {
             .row_unit = Kernel::W,
             .dim_unit = 1,
             .key_block = Kernel::kKeyBlock,
-            .pack_queries = Kernel::pack_queries,
+            .pack_queries = QueryState<S>::pack_queries,
             .attend = Kernel::attend,
-            .merge = Kernel::merge,
-            .finish = Kernel::finish};
+            .merge = QueryState<S>::merge,
+            .finish = QueryState<S>::finish,
+            .sees_any = sees_any_key<S>};
 }
 
 }  // namespace

@@ -28,62 +28,47 @@ struct QueryTiles {
         return columns > 8 ? 8 : columns > 6 ? 6 : columns;
     }
 
-    /// What a score tile asks for while it computes: its own keys' values, and keys of a later tile.
-    struct Ahead {
-        const float* keys;
-        const float* values;
-        std::int64_t key_stride, value_stride;
-    };
-
-    /// scores[row][lane] = sum over d of keys[row][d] * queries[d][lane], and the running maximum over the rows.
-    template <int Rows, int Vectors, bool Masked, bool Fetch>
-    static HEADWISE_TILE void score_tile(const float* keys, std::int64_t key_stride, const float* queries, std::int64_t stride,
-                                         std::int64_t head_dim, float* scores, float* block_max, const float* limit, int key,
-                                         const Ahead& ahead) {
+    /// scores[row][lane] = sum over d of keys[row][d] * queries[d][lane], and the running maximum over the rows. With Fetch the
+    /// tile asks, while it computes, for keys_ahead[Rows] and values_ahead[Rows], as many floats of each.
+    template <int Rows, int Vectors, bool Fetch>
+    static HEADWISE_TILE void score_tile(const float* const* keys, const float* queries, std::int64_t stride, std::int64_t head_dim,
+                                         float* scores, float* block_max, const float* const* keys_ahead,
+                                         const float* const* values_ahead) {
         F sum[Rows][Vectors];
-        const float* const end = keys + head_dim;
+        const float* key[Rows];
+        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) key[r] = keys[r];
+        std::int64_t d = 0;
         const auto step_to = [&](auto first) HEADWISE_LAMBDA_INLINE {
             F q[Vectors];
             HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) q[v] = S::load(queries + v * W);
             HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
-                const F k = S::broadcast(keys[r * key_stride]);
+                const F k = S::broadcast(key[r][d]);
                 HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = first.value ? k * q[v] : S::fma(k, q[v], sum[r][v]);
             }
-            ++keys;
+            ++d;
             queries += stride;
         };
         const auto step = [&]() HEADWISE_LAMBDA_INLINE { step_to(Constant<false>{}); };
-        const float* line_end = keys + kLine;
         step_to(Constant<true>{});
         if constexpr (Fetch) {
             // One line at a time: a burst would fill the queue of cache misses, and the loads would wait behind it.
             static_assert(2 * Rows < kLine);
-            const float* keys_ahead = ahead.keys;
-            const float* values_ahead = ahead.values;
-            HEADWISE_NO_UNROLL for (; line_end <= end; line_end += kLine) {
-                HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
-                    __builtin_prefetch(keys_ahead);
-                    keys_ahead += ahead.key_stride;
-                    step();
-                    __builtin_prefetch(values_ahead);
-                    values_ahead += ahead.value_stride;
+            HEADWISE_NO_UNROLL for (std::int64_t line = 0; line + kLine <= head_dim; line += kLine) {
+                // Not unrolled: g++ 12 would hold all the pointers at once, and spill accumulators.
+                HEADWISE_NO_UNROLL for (int r = 0; r < Rows; ++r) {
+                    __builtin_prefetch(keys_ahead[r] + line);
+                    __builtin_prefetch(values_ahead[r] + line);
                     step();
                 }
-                keys_ahead += kLine - Rows * ahead.key_stride;
-                values_ahead += kLine - Rows * ahead.value_stride;
-                HEADWISE_NO_UNROLL while (keys < line_end) step();
+                HEADWISE_NO_UNROLL while (d < line + kLine) step();
             }
         }
-        HEADWISE_NO_UNROLL while (keys < end) step();
+        HEADWISE_NO_UNROLL while (d < head_dim) step();
         HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
             F largest = S::load(block_max + v * W);
             HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) {
-                F s = sum[r][v];
-                if constexpr (Masked)
-                    s = S::select(S::less(S::broadcast(static_cast<float>(key + r)), S::load(limit + v * W)), s,
-                                  S::broadcast(-__builtin_inff()));
-                S::store(scores + r * stride + v * W, s);
-                largest = S::max(s, largest);
+                S::store(scores + r * stride + v * W, sum[r][v]);
+                largest = S::max(sum[r][v], largest);
             }
             S::store(block_max + v * W, largest);
         }
@@ -96,32 +81,47 @@ struct QueryTiles {
         std::int64_t rows, length;
     };
 
-    /// accumulators[column][lane] += sum over the keys [begin, end) of values[key][column] * weights[key][lane], or = that if
-    /// fresh. With Masked, some lanes do not see the keys from `full` on. Their weight is skipped rather than multiplied: what the
-    /// value holds there (NaN, Inf) must not leak.
+    /// Keys of a value tile: those in [begin, full_begin) and [full_end, end) are seen by some lanes only.
+    struct KeyRange {
+        int begin, full_begin, full_end, end;
+    };
+
+    /// accumulators[column][lane] += sum over the keys of values[key][first_column + column] * weights[key][lane], or = that if
+    /// fresh. With Masked, visible[key] has a bit for each lane that sees the key, wherever some do not. Their weight is skipped
+    /// rather than multiplied: what the value holds there (NaN, Inf) must not leak.
     template <int Columns, int Vectors, bool Masked, bool Fetch = false>
-    static HEADWISE_TILE void value_tile(const float* values, std::int64_t value_stride, const float* weights, std::int64_t stride,
-                                         float* accumulators, const float* limit, int begin, int full, int end, bool fresh,
-                                         const RowsAhead& ahead = {}) {
+    static HEADWISE_TILE void value_tile(const float* const* values, std::int64_t first_column, const float* weights,
+                                         std::int64_t stride, float* accumulators, const std::uint16_t* visible,
+                                         const KeyRange& keys, bool fresh, const RowsAhead& ahead = {}) {
+        static_assert(!Masked || Vectors == 1);
         F sum[Columns][Vectors];
-        const float* value = values + begin * value_stride;
-        const float* weight = weights + begin * stride;
-        int key = begin;
+        const float* weight = weights + keys.begin * stride;
+        int key = keys.begin;
         const auto step_to = [&](auto first) HEADWISE_LAMBDA_INLINE {
             F w[Vectors];
+            const float* value = values[key] + first_column;
+            keep_address(value);
             HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) w[v] = S::load(weight + v * W);
             HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) {
                 const F x = S::broadcast(value[d]);
                 HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] = first.value ? x * w[v] : S::fma(x, w[v], sum[d][v]);
             }
-            value += value_stride;
             weight += stride;
             ++key;
         };
         const auto step = [&]() HEADWISE_LAMBDA_INLINE { step_to(Constant<false>{}); };
+        const auto masked_step = [&]() HEADWISE_LAMBDA_INLINE {
+            const F w = S::load(weight);
+            const auto sees = S::from_bits(visible[key]);
+            const float* value = values[key] + first_column;
+            keep_address(value);
+            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) sum[d][0] = S::masked_fma(sees, S::broadcast(value[d]), w, sum[d][0]);
+            weight += stride;
+            ++key;
+        };
         if constexpr (Masked) {
-            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[d][v] =
-                S::zero();
+            HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) sum[d][0] = S::zero();
+            HEADWISE_NO_UNROLL while (key < keys.full_begin) masked_step();
         } else {
             step_to(Constant<true>{});
         }
@@ -134,17 +134,8 @@ struct QueryTiles {
                 }
             }
         }
-        HEADWISE_NO_UNROLL while (key < full) step();
-        if constexpr (Masked) {
-            HEADWISE_NO_UNROLL for (; key < end; ++key, value += value_stride, weight += stride) {
-                HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {
-                    const F w = S::load(weight + v * W);
-                    const auto sees = S::less(S::broadcast(static_cast<float>(key)), S::load(limit + v * W));
-                    HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) sum[d][v] =
-                        S::masked_fma(sees, S::broadcast(value[d]), w, sum[d][v]);
-                }
-            }
-        }
+        HEADWISE_NO_UNROLL while (key < keys.full_end) step();
+        if constexpr (Masked) HEADWISE_NO_UNROLL while (key < keys.end) masked_step();
         // What the accumulators held is added in the end: loads in the beginning would delay the first products.
         const auto finish = [&](auto add) HEADWISE_LAMBDA_INLINE {
             HEADWISE_UNROLL for (int d = 0; d < Columns; ++d) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) {

@@ -3,7 +3,9 @@
 #include "engine/kernels/attention_kernels.hpp"
 #include "engine/kernels/math_kernels.hpp"
 #include "engine/kernels/matmul_kernels.hpp"
+#include "engine/kernels/merge_kernels.hpp"
 #include "engine/kernels/peak_kernels.hpp"
+#include "engine/kernels/rope_kernels.hpp"
 #include "headwise/isa.hpp"
 
 namespace headwise {
@@ -15,6 +17,8 @@ struct KernelTable {
     MathKernels math;
     MatmulKernels matmul;
     AttentionKernels attention;
+    MergeKernels merge;
+    RopeKernels rope;
     PeakKernels peak;
 };
 

@@ -11,7 +11,9 @@ constinit const KernelTable kAvx2Kernels = {
     .lanes = Avx2::kLanes,
     .math = math_kernels<Avx2>(),
     .matmul = matmul_kernels<Avx2>(),
-    .attention = {.query_lanes = query_lanes_kernel<Avx2>(), .key_rows = key_rows_kernel<Avx2>()},
+    .attention = {.query_lanes = query_lanes_kernel<Avx2>(), .key_rows = key_rows_kernel<Avx2>(), .weigh = QueryLanes<Avx2>::weigh},
+    .merge = merge_kernels<Avx2>(),
+    .rope = rope_kernels<Avx2>(),
     .peak = peak_kernels<Avx2>(),
 };
 

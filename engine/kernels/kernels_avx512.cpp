@@ -11,7 +11,11 @@ constinit const KernelTable kAvx512Kernels = {
     .lanes = Avx512::kLanes,
     .math = math_kernels<Avx512>(),
     .matmul = matmul_kernels<Avx512>(),
-    .attention = {.query_lanes = query_lanes_kernel<Avx512>(), .key_rows = key_rows_kernel<Avx512>()},
+    .attention = {.query_lanes = query_lanes_kernel<Avx512>(),
+                  .key_rows = key_rows_kernel<Avx512>(),
+                  .weigh = QueryLanes<Avx512>::weigh},
+    .merge = merge_kernels<Avx512>(),
+    .rope = rope_kernels<Avx512>(),
     .peak = peak_kernels<Avx512>(),
 };
 

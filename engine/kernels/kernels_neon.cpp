@@ -11,7 +11,9 @@ constinit const KernelTable kNeonKernels = {
     .lanes = Neon::kLanes,
     .math = math_kernels<Neon>(),
     .matmul = matmul_kernels<Neon>(),
-    .attention = {.query_lanes = query_lanes_kernel<Neon>(), .key_rows = key_rows_kernel<Neon>()},
+    .attention = {.query_lanes = query_lanes_kernel<Neon>(), .key_rows = key_rows_kernel<Neon>(), .weigh = QueryLanes<Neon>::weigh},
+    .merge = merge_kernels<Neon>(),
+    .rope = rope_kernels<Neon>(),
     .peak = peak_kernels<Neon>(),
 };
 

@@ -11,7 +11,11 @@ constinit const KernelTable kScalarKernels = {
     .lanes = Scalar::kLanes,
     .math = math_kernels<Scalar>(),
     .matmul = matmul_kernels<Scalar>(),
-    .attention = {.query_lanes = query_lanes_kernel<Scalar>(), .key_rows = key_rows_kernel<Scalar>()},
+    .attention = {.query_lanes = query_lanes_kernel<Scalar>(),
+                  .key_rows = key_rows_kernel<Scalar>(),
+                  .weigh = QueryLanes<Scalar>::weigh},
+    .merge = merge_kernels<Scalar>(),
+    .rope = rope_kernels<Scalar>(),
     .peak = peak_kernels<Scalar>(),
 };
 

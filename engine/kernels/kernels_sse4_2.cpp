@@ -11,7 +11,11 @@ constinit const KernelTable kSse42Kernels = {
     .lanes = Sse42::kLanes,
     .math = math_kernels<Sse42>(),
     .matmul = matmul_kernels<Sse42>(),
-    .attention = {.query_lanes = query_lanes_kernel<Sse42>(), .key_rows = key_rows_kernel<Sse42>()},
+    .attention = {.query_lanes = query_lanes_kernel<Sse42>(),
+                  .key_rows = key_rows_kernel<Sse42>(),
+                  .weigh = QueryLanes<Sse42>::weigh},
+    .merge = merge_kernels<Sse42>(),
+    .rope = rope_kernels<Sse42>(),
     .peak = peak_kernels<Sse42>(),
 };
 

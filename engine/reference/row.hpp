@@ -25,4 +25,11 @@ Row<T> row(const TensorView<T, Rank>& view, Index... index) {
     return {data, view.stride[Rank - 1]};
 }
 
+/// [batch, heads, length] as rows of one element.
+template <class T>
+TensorView<T, 4> in_rows(const TensorView<T, 3>& view) {
+    const auto& [data, extent, stride] = view;
+    return {data, {extent[0], extent[1], extent[2], 1}, {stride[0], stride[1], stride[2], 1}};
+}
+
 }  // namespace headwise::reference

@@ -14,10 +14,17 @@ namespace {
 // Workers draw one item ahead while more than this many for each of them are left.
 constexpr std::int64_t kReserveUntil = 4;
 
+// Work that is worth waking one more worker for.
+constexpr double kMinMicrosecondsPerWorker = 20;
+
 }  // namespace
 
 int available_workers() noexcept {
     return tbb::this_task_arena::max_concurrency();
+}
+
+int workers_for(double microseconds) noexcept {
+    return static_cast<int>(std::clamp(microseconds / kMinMicrosecondsPerWorker, 1.0, static_cast<double>(available_workers())));
 }
 
 // One oneTBB task per worker, each drawing items until none is left, rather than one per item: scratch memory belongs to a worker
@@ -42,7 +49,8 @@ void for_each_item(int workers, std::int64_t items, void (*body)(void*, int, std
                 for (std::int64_t item = draw(); item < items;) {
                     // Towards the end nobody holds an item in reserve: another worker may be free for it sooner.
                     const std::int64_t upcoming = item + kReserveUntil * lanes < items ? draw() : kUnknownItem;
-                    body(context, lane, item, upcoming);
+                    // The others may have drawn the rest meanwhile.
+                    body(context, lane, item, upcoming < items ? upcoming : kUnknownItem);
                     item = upcoming == kUnknownItem ? draw() : upcoming;
                 }
         },

@@ -9,6 +9,9 @@ namespace headwise::runtime {
 /// Threads that may work at once in the calling thread's task arena.
 int available_workers() noexcept;
 
+/// As many of them as it pays to wake for simple loops that take one thread about so long.
+int workers_for(double microseconds) noexcept;
+
 /// The item that a worker will be given after the present one, where that is known already.
 inline constexpr std::int64_t kUnknownItem = -1;
 

@@ -2,13 +2,14 @@
 
 #include <immintrin.h>
 
+#include "engine/simd/mask_bits_x86.hpp"
 #include "engine/simd/xsimd_primitives.hpp"
 
 namespace headwise {
 namespace {
 
 /// AVX2 with FMA: 16 registers of 8 floats. Functions as documented at Avx512.
-struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
+struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>>, X86MaskBits {
     static constexpr int kRegisters = 16;
     static constexpr bool kScalesByInfinity = false;
     static constexpr bool kFolds4 = false;
@@ -18,6 +19,12 @@ struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
     static HEADWISE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }
     static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) {
         return _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), mask);
+    }
+    static HEADWISE_INLINE std::uint32_t bits(Mask mask) { return static_cast<std::uint32_t>(_mm256_movemask_ps(mask)); }
+    static HEADWISE_INLINE Mask from_bits(std::uint32_t bits) {
+        const __m256i lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+        const __m256i all = _mm256_set1_epi32(static_cast<int>(bits));
+        return Mask(_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(all, lanes), lanes)));
     }
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return _mm256_max_ps(a, b); }
     static HEADWISE_INLINE Floats min(Floats a, Floats b) { return _mm256_min_ps(a, b); }
@@ -64,6 +71,16 @@ struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>> {
             x[j] = _mm256_permute2f128_ps(b[j], b[4 + j], 0x20);
             x[4 + j] = _mm256_permute2f128_ps(b[j], b[4 + j], 0x31);
         }
+    }
+    static HEADWISE_INLINE void deinterleave(Floats& a, Floats& b) {
+        const __m256 evens = _mm256_shuffle_ps(a, b, 0x88), odds = _mm256_shuffle_ps(a, b, 0xDD);
+        a = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(evens), 0xD8));
+        b = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(odds), 0xD8));
+    }
+    static HEADWISE_INLINE void interleave(Floats& a, Floats& b) {
+        const __m256 t0 = _mm256_unpacklo_ps(a, b), t1 = _mm256_unpackhi_ps(a, b);
+        a = _mm256_permute2f128_ps(t0, t1, 0x20);
+        b = _mm256_permute2f128_ps(t0, t1, 0x31);
     }
 
   private:

@@ -2,13 +2,14 @@
 
 #include <immintrin.h>
 
+#include "engine/simd/mask_bits_x86.hpp"
 #include "engine/simd/xsimd_primitives.hpp"
 
 namespace headwise {
 namespace {
 
 /// AVX-512 F, BW, CD, DQ, VL: 32 registers of 16 floats.
-struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
+struct Avx512 : XsimdPrimitives<xsimd::avx512dq>, X86MaskBits {
     static constexpr int kRegisters = 32;
     /// scale_by_power_of_two() gives 0 for n = -inf and inf for n = inf whatever x is, NaN included: the instruction is made for
     /// exp.
@@ -23,6 +24,10 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
     static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) {
         return _mm512_mask3_fmadd_ps(a, b, c, mask);
     }
+
+    /// Bit i: lane i of the mask; and back.
+    static HEADWISE_INLINE std::uint32_t bits(Mask mask) { return static_cast<__mmask16>(mask); }
+    static HEADWISE_INLINE Mask from_bits(std::uint32_t bits) { return Mask(static_cast<__mmask16>(bits)); }
 
     /// The larger; b where either is NaN.
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
@@ -99,6 +104,21 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq> {
             x[8 + j] = _mm512_shuffle_f32x4(t2, t3, 0x88);
             x[12 + j] = _mm512_shuffle_f32x4(t2, t3, 0xDD);
         }
+    }
+
+    /// Of 32 floats, 16 in a and then 16 in b, a becomes those at even places and b those at odd ones.
+    static HEADWISE_INLINE void deinterleave(Floats& a, Floats& b) {
+        const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        const __m512 evens = _mm512_permutex2var_ps(a, even, b);
+        b = _mm512_permutex2var_ps(a, _mm512_add_epi32(even, _mm512_set1_epi32(1)), b);
+        a = evens;
+    }
+    /// Undoes deinterleave().
+    static HEADWISE_INLINE void interleave(Floats& a, Floats& b) {
+        const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        const __m512 lows = _mm512_permutex2var_ps(a, low, b);
+        b = _mm512_permutex2var_ps(a, _mm512_add_epi32(low, _mm512_set1_epi32(8)), b);
+        a = lows;
     }
 
   private:

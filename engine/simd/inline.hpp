@@ -10,9 +10,11 @@
 // Loops over registers must be unrolled, or the array they index lives in memory.
 #if defined(__clang__)
 #define HEADWISE_UNROLL _Pragma("clang loop unroll(full)")
+#define HEADWISE_UNROLL_4 _Pragma("clang loop unroll_count(4)")
 #define HEADWISE_NO_UNROLL _Pragma("clang loop unroll(disable)")
 #else
 #define HEADWISE_UNROLL _Pragma("GCC unroll 64")
+#define HEADWISE_UNROLL_4 _Pragma("GCC unroll 4")
 #define HEADWISE_NO_UNROLL _Pragma("GCC unroll 1")
 #endif
 
@@ -21,6 +23,12 @@
 
 namespace headwise {
 namespace {
+
+/// Has the address in a register of its own from here on: g++ 12 would rather keep an index for each of the elements that are
+/// loaded from it, and spill them around the loop.
+HEADWISE_INLINE void keep_address(const float*& p) {
+    asm("" : "+r"(p));
+}
 
 /// A compile-time constant that a generic lambda takes as its argument.
 template <auto kValue>

@@ -2,13 +2,14 @@
 
 #include <arm_neon.h>
 
+#include "engine/simd/mask_bits_plain.hpp"
 #include "engine/simd/xsimd_primitives.hpp"
 
 namespace headwise {
 namespace {
 
 /// AArch64 NEON: 32 registers of 4 floats. Functions as documented at Avx512.
-struct Neon : XsimdPrimitives<xsimd::neon64> {
+struct Neon : XsimdPrimitives<xsimd::neon64>, PlainMaskBits {
     static constexpr int kRegisters = 32;
     static constexpr bool kScalesByInfinity = false;
     static constexpr bool kFolds4 = false;
@@ -19,6 +20,8 @@ struct Neon : XsimdPrimitives<xsimd::neon64> {
     static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) {
         return vbslq_f32(mask, vfmaq_f32(c, a, b), c);
     }
+    static HEADWISE_INLINE std::uint32_t bits(Mask mask) { return vaddvq_u32(vandq_u32(mask, lane_bits())); }
+    static HEADWISE_INLINE Mask from_bits(std::uint32_t bits) { return Mask(vtstq_u32(vdupq_n_u32(bits), lane_bits())); }
     /// NaN where either is NaN, unlike x86; callers do not depend on it.
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return vmaxq_f32(a, b); }
     static HEADWISE_INLINE Floats min(Floats a, Floats b) { return vminq_f32(a, b); }
@@ -58,8 +61,22 @@ struct Neon : XsimdPrimitives<xsimd::neon64> {
         x[2] = pairs_high(t0, t2);
         x[3] = pairs_high(t1, t3);
     }
+    static HEADWISE_INLINE void deinterleave(Floats& a, Floats& b) {
+        const float32x4_t evens = vuzp1q_f32(a, b);
+        b = vuzp2q_f32(a, b);
+        a = evens;
+    }
+    static HEADWISE_INLINE void interleave(Floats& a, Floats& b) {
+        const float32x4_t low = vzip1q_f32(a, b);
+        b = vzip2q_f32(a, b);
+        a = low;
+    }
 
   private:
+    static HEADWISE_INLINE uint32x4_t lane_bits() {
+        constexpr std::uint32_t kBits[] = {1, 2, 4, 8};
+        return vld1q_u32(kBits);
+    }
     static HEADWISE_INLINE float32x4_t from_exponent(int32x4_t biased) { return vreinterpretq_f32_s32(vshlq_n_s32(biased, 23)); }
     static HEADWISE_INLINE float32x4_t pairs_low(float32x4_t a, float32x4_t b) {
         return vreinterpretq_f32_f64(vtrn1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));

@@ -3,12 +3,13 @@
 #include <cstdint>
 
 #include "engine/simd/inline.hpp"
+#include "engine/simd/mask_bits_plain.hpp"
 
 namespace headwise {
 namespace {
 
 /// One lane: the kernels as plain float code, for processors without any of the vector sets. Functions as documented at Avx512.
-struct Scalar {
+struct Scalar : PlainMaskBits {
     using Floats = float;
     using Mask = bool;
     static constexpr int kLanes = 1;
@@ -28,6 +29,8 @@ struct Scalar {
     static HEADWISE_INLINE float fma(float a, float b, float c) { return a * b + c; }
     static HEADWISE_INLINE float fnma(float a, float b, float c) { return c - a * b; }
     static HEADWISE_INLINE float masked_fma(bool mask, float a, float b, float c) { return mask ? a * b + c : c; }
+    static HEADWISE_INLINE std::uint32_t bits(bool mask) { return mask ? 1 : 0; }
+    static HEADWISE_INLINE bool from_bits(std::uint32_t bits) { return (bits & 1u) != 0; }
     static HEADWISE_INLINE float max(float a, float b) { return a > b ? a : b; }
     static HEADWISE_INLINE float min(float a, float b) { return a < b ? a : b; }
     static HEADWISE_INLINE float abs(float a) { return __builtin_fabsf(a); }
@@ -54,6 +57,8 @@ struct Scalar {
         out[0] = x0, out[1] = x1, out[2] = x2, out[3] = x3;
     }
     static HEADWISE_INLINE void transpose(float (&)[1]) {}
+    static HEADWISE_INLINE void deinterleave(float&, float&) {}
+    static HEADWISE_INLINE void interleave(float&, float&) {}
 
   private:
     static HEADWISE_INLINE float from_exponent(std::int32_t biased) { return __builtin_bit_cast(float, biased << 23); }

@@ -2,13 +2,14 @@
 
 #include <smmintrin.h>
 
+#include "engine/simd/mask_bits_x86.hpp"
 #include "engine/simd/xsimd_primitives.hpp"
 
 namespace headwise {
 namespace {
 
 /// SSE4.2: 16 registers of 4 floats, no fused multiply-add. Functions as documented at Avx512.
-struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
+struct Sse42 : XsimdPrimitives<xsimd::sse4_2>, X86MaskBits {
     static constexpr int kRegisters = 16;
     static constexpr bool kScalesByInfinity = false;
     static constexpr bool kFolds4 = false;
@@ -18,6 +19,11 @@ struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
     static HEADWISE_INLINE Floats fnma(Floats a, Floats b, Floats c) { return _mm_sub_ps(c, _mm_mul_ps(a, b)); }
     static HEADWISE_INLINE Floats masked_fma(Mask mask, Floats a, Floats b, Floats c) {
         return _mm_blendv_ps(c, fma(a, b, c), mask);
+    }
+    static HEADWISE_INLINE std::uint32_t bits(Mask mask) { return static_cast<std::uint32_t>(_mm_movemask_ps(mask)); }
+    static HEADWISE_INLINE Mask from_bits(std::uint32_t bits) {
+        const __m128i lanes = _mm_setr_epi32(1, 2, 4, 8), all = _mm_set1_epi32(static_cast<int>(bits));
+        return Mask(_mm_castsi128_ps(_mm_cmpeq_epi32(_mm_and_si128(all, lanes), lanes)));
     }
     static HEADWISE_INLINE Floats max(Floats a, Floats b) { return _mm_max_ps(a, b); }
     static HEADWISE_INLINE Floats min(Floats a, Floats b) { return _mm_min_ps(a, b); }
@@ -59,6 +65,16 @@ struct Sse42 : XsimdPrimitives<xsimd::sse4_2> {
         x[1] = _mm_movehl_ps(t2, t0);
         x[2] = _mm_movelh_ps(t1, t3);
         x[3] = _mm_movehl_ps(t3, t1);
+    }
+    static HEADWISE_INLINE void deinterleave(Floats& a, Floats& b) {
+        const __m128 evens = _mm_shuffle_ps(a, b, 0x88);
+        b = _mm_shuffle_ps(a, b, 0xDD);
+        a = evens;
+    }
+    static HEADWISE_INLINE void interleave(Floats& a, Floats& b) {
+        const __m128 low = _mm_unpacklo_ps(a, b);
+        b = _mm_unpackhi_ps(a, b);
+        a = low;
     }
 
   private:

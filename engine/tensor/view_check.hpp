@@ -108,6 +108,12 @@ void check_no_overlap(const char* out_name, const TensorView<T, Rank>& out_view,
     throw Error(std::string(out_name) + " overlaps " + in_name + ": what is written must not be read by the same call");
 }
 
+/// Whether the views, of the same extents, name the same elements by the same indices: what is written may then be what is read.
+template <class T, class U, std::size_t Rank>
+bool is_same_view(const TensorView<T, Rank>& a, const TensorView<U, Rank>& b) {
+    return a.data == b.data && without_unused_strides(a).stride == without_unused_strides(b).stride;
+}
+
 /// Throws Error unless extent `axis` has the expected value.
 template <class T, std::size_t Rank>
 void check_extent(const char* name, const TensorView<T, Rank>& view, std::size_t axis, std::int64_t expected, const char* meaning) {

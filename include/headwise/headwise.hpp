@@ -1,9 +1,15 @@
 #pragma once
 
 #include "headwise/attention.hpp"
+#include "headwise/attention_arguments.hpp"
+#include "headwise/attention_weights.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/error.hpp"
+#include "headwise/kv_cache.hpp"
 #include "headwise/matmul.hpp"
+#include "headwise/merge_states.hpp"
 #include "headwise/multi_head_attention.hpp"
 #include "headwise/reference.hpp"
+#include "headwise/rope.hpp"
+#include "headwise/score_function.hpp"
 #include "headwise/tensor.hpp"

@@ -24,10 +24,18 @@ template <class T>
 T activate(Activation activation, T x);
 
 /// query [B, Hq, Sq, D], key [B, Hkv, Skv, D], value [B, Hkv, Skv, Dv], out [B, Hq, Sq, Dv]. Holds one row of weights.
-/// `scale`, when not given, is 1/sqrt(D) in T.
+/// `scale`, when not given, is 1/sqrt(D) in T. `rules` says the rest: all of it but query, key, value, out and log_sum_exp, which
+/// are given here in T. `log_sum_exp` [B, Hq, Sq] is left out by default.
 template <class T>
 void attention(const TensorView<const T, 4>& query, const TensorView<const T, 4>& key, const TensorView<const T, 4>& value,
-               const TensorView<T, 4>& out, const AttentionOptions& options = {});
+               const TensorView<T, 4>& out, const AttentionOptions& options = {}, const AttentionArguments& rules = {},
+               const TensorView<T, 3>& log_sum_exp = {});
+
+/// weights [B, Hq, Sq, longest key length]: what attention() multiplies the values with; 0 where a key is not seen. rules.value and
+/// rules.out do not matter.
+template <class T>
+void attention_weights(const TensorView<const T, 4>& query, const TensorView<const T, 4>& key, const TensorView<T, 4>& weights,
+                       const AttentionOptions& options = {}, const AttentionArguments& rules = {});
 
 /// The multi-head layer; weights [out_features, in_features], biases may be null. x [B, S, E], context [B, C, Ec], out [B, S, Eo].
 template <class T>

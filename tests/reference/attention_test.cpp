@@ -77,5 +77,13 @@ TEST_CASE_TEMPLATE("a key that is not allowed is not read, whatever it holds", T
     CHECK(std::isnan(out[1]));
 }
 
+TEST_CASE_TEMPLATE("without keys there need be no memory, whatever the strides", T, float, double) {
+    const std::vector<T> query(4, 1);
+    std::vector<T> out(4, -1);
+    const TensorView<const T, 4> nothing(nullptr, {2, 2, 0, 1}, {8, 4, 2, 1});
+    reference::attention<T>(bhsd<const T>(query.data(), 2, 2, 1, 1), nothing, nothing, bhsd<T>(out.data(), 2, 2, 1, 1));
+    CHECK(out == std::vector<T>(4, 0));
+}
+
 }  // namespace
 }  // namespace headwise::test

@@ -50,6 +50,17 @@ TEST_CASE("each item runs once, and a worker is never in two items") {
     }
 }
 
+TEST_CASE("short work wakes nobody, long work all that there are") {
+    for (const int threads : {1, 2, 8}) {
+        oneapi::tbb::task_arena arena(threads);
+        arena.execute([&] {
+            for (const double microseconds : {0.0, 1.0, 39.0}) CHECK(runtime::workers_for(microseconds) == 1);
+            CHECK(runtime::workers_for(50) == std::min(2, threads));
+            for (const double microseconds : {1e4, 1e300}) CHECK(runtime::workers_for(microseconds) == threads);
+        });
+    }
+}
+
 TEST_CASE("with one worker the items run in order, on the calling thread") {
     std::vector<std::int64_t> order;
     const auto caller = std::this_thread::get_id();

@@ -17,6 +17,7 @@ LAYERS = {
     "runtime": {"runtime"},
     "matmul": {"matmul", "tensor", "runtime", "dispatch", "kernels"},
     "attention": {"attention", "tensor", "runtime", "dispatch", "kernels"},
+    "cache": {"cache", "tensor"},
     "layers": {"layers", "attention", "matmul", "tensor", "runtime", "dispatch"},
     "reference": {"reference", "tensor"},
 }

@@ -16,6 +16,7 @@ ALLOWED = {
     "engine/kernels/kernels_avx2.cpp": ['#include "engine/simd/avx2.hpp"', '#include "headwise/isa.hpp"', "#include <cstddef>"],
     "engine/dispatch/cpu.cpp": ['#include "engine/kernels/kernel_table.hpp"', '#include "headwise/cpu.hpp"', "#include <sched.h>"],
     "engine/attention/plan.cpp": ['#include "engine/runtime/parallel.hpp"', '#include "headwise/attention.hpp"', "#include <span>"],
+    "engine/cache/kv_cache.cpp": ['#include "engine/tensor/view_check.hpp"', '#include "headwise/kv_cache.hpp"', "#include <atomic>"],
     "engine/layers/multi_head_attention.cpp": ['#include "engine/attention/plan.hpp"', "// #include <tbb/task.h> is never needed here"],
     "tools/headwise/info.cpp": ["#include <tbb/info.h>", '#include "engine/kernels/kernel_table.hpp"', '#include "case.hpp"'],
 }
@@ -35,6 +36,7 @@ FORBIDDEN = [  # path, line, a part of the message
     ("engine/attention/a.cpp", '#include "engine/layers/a.hpp"', "calls go down only"),
     ("engine/attention/a.cpp", '#include "engine/simd/avx2.hpp"', "calls go down only"),
     ("engine/attention/a.cpp", "#if defined(__AVX512F__)", "asks the compiler"),
+    ("engine/cache/a.cpp", '#include "engine/attention/plan.hpp"', "calls go down only"),
     ("engine/runtime/a.cpp", '#include "engine/attention/plan.hpp"', "calls go down only"),
     ("engine/dispatch/a.cpp", '#include "engine/attention/plan.hpp"', "calls go down only"),
     ("engine/dispatch/a.cpp", "#include <smmintrin.h>", "intrinsics"),

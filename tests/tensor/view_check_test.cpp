@@ -114,6 +114,15 @@ TEST_CASE("an input that shares an address with the output is refused; parts tha
         }
 }
 
+TEST_CASE("two views are the same where all strides that are taken agree") {
+    float x = 0;
+    const View view(&x, {2, 1, 4}, {9, 7, 1});
+    CHECK(is_same_view(view, TensorView<const float, 3>(&x, {2, 1, 4}, {9, kSmallest, 1})));
+    CHECK_FALSE(is_same_view(view, View(&x, {2, 1, 4}, {10, 7, 1})));
+    CHECK_FALSE(is_same_view(view, View(&x + 1, {2, 1, 4}, {9, 7, 1})));
+    CHECK(is_same_view(View(&x, {2, 0, 4}, {9, 7, 1}), View(&x, {2, 0, 4}, {1, 2, 3})));
+}
+
 TEST_CASE("rows must be adjacent elements, extents as expected") {
     float x = 0;
     CHECK(message_of([&] { check_unit_stride("x", View(&x, {1, 1, 2}, {2, 2, 2})); }).starts_with("x.stride[2] is 2"));

@@ -1,0 +1,213 @@
+#include "engine/attention/block.hpp"
+
+#include <cmath>
+#include <numbers>
+
+namespace headwise {
+namespace {
+
+constexpr double kLog2E = std::numbers::log2e;
+
+}  // namespace
+
+KeyValueRows key_value_rows(const AttentionArguments& a, const BlockPlace& place) {
+    const TensorView<const float, 4>&key = a.key, &value = a.value;
+    KeyValueRows rows{.keys = key.data + place.kv_head * key.stride[1],
+                      .key_stride = key.stride[2],
+                      .values = value.data + place.kv_head * value.stride[1],
+                      .value_stride = value.stride[2],
+                      .count = place.sequence.keys};
+    if (a.page_table.data) {
+        rows.pages = a.page_table.data + place.b * a.page_table.stride[0];
+        rows.page_size = key.extent[2];
+        rows.key_page_stride = key.stride[0];
+        rows.value_page_stride = value.stride[0];
+    } else {
+        rows.keys += place.sequence.key_batch * key.stride[0] + place.sequence.first_key * key.stride[2];
+        rows.values += place.sequence.key_batch * value.stride[0] + place.sequence.first_key * value.stride[2];
+    }
+    return rows;
+}
+
+BlockRows rows_of(const BlockPlace& place, std::int64_t group, const AttentionWorkspace& workspace, int worker) {
+    std::int64_t* queries = workspace.integers(worker, RowIntegers::query);
+    std::int64_t* heads = workspace.integers(worker, RowIntegers::head);
+    const std::int64_t first = place.kv_head * group;
+    for (std::int64_t i = 0, q = place.row / group, h = place.row % group; i < place.rows; ++i) {
+        queries[i] = q;
+        heads[i] = first + h;
+        if (++h < group) continue;
+        h = 0;
+        ++q;
+    }
+    return {queries, heads};
+}
+
+PreparedBlock::PreparedBlock(const AttentionCall& call, const AttentionWorkspace& workspace, int worker, const BlockPlace& place,
+                             const BlockState& state, const BlockRows* chosen)
+    : rows(chosen ? *chosen : rows_of(place, call.shape.num_heads / call.shape.num_kv_heads, workspace, worker)),
+      call_(call),
+      workspace_(workspace),
+      worker_(worker),
+      place_(place),
+      group_(call.shape.num_heads / call.shape.num_kv_heads),
+      chosen_(chosen),
+      positions_(position_rules(call.options, call.arguments, place.sequence, place.b)) {
+    block.rows = place.rows;
+    block.head_dim = call.shape.head_dim;
+    block.value_dim = call.shape.value_dim;
+    block.queries = workspace.queries(worker);
+    block.scores = workspace.scores(worker);
+    block = with_state(block, state);
+    set_limits();
+    set_rules();
+    set_keys();
+    pack_queries();
+}
+
+void PreparedBlock::set_limits() {
+    if (!positions_.limits()) return;
+    std::int64_t* begin = workspace_.integers(worker_, RowIntegers::key_begin);
+    std::int64_t* end = workspace_.integers(worker_, RowIntegers::key_end);
+    KeyLimits limits{};
+    for (std::int64_t i = 0, known = -1; i < place_.rows; ++i) {
+        if (rows.queries[i] != known) limits = positions_.of(known = rows.queries[i]);
+        begin[i] = limits.begin;
+        end[i] = limits.end;
+    }
+    block.key_begin = begin;
+    block.key_end = end;
+}
+
+void PreparedBlock::set_rules() {
+    const AttentionArguments& a = call_.arguments;
+    const float softcap = call_.options.softcap;
+    if (softcap != 0) rules_.softcap = a.score_function.apply ? softcap : static_cast<float>(softcap * kLog2E);
+    if (a.score_function.apply) set_function();
+    if (!a.alibi_slopes.empty()) {
+        float* slopes = workspace_.floats(worker_, RowFloats::slope);
+        std::int64_t* positions = workspace_.integers(worker_, RowIntegers::position);
+        for (std::int64_t i = 0; i < place_.rows; ++i) {
+            slopes[i] = static_cast<float>(static_cast<double>(a.alibi_slopes[static_cast<std::size_t>(rows.heads[i])]) * kLog2E);
+            positions[i] = rows.queries[i] + positions_.offset();
+        }
+        rules_.alibi_slopes = slopes;
+        rules_.positions = positions;
+    }
+    if (a.bias.data) rules_.bias = row_starts(a.bias, RowPointers::bias);
+    set_masks();
+    if (rules_.softcap != 0 || rules_.function || rules_.alibi_slopes || rules_.bias || rules_.masks()) block.rules = &rules_;
+}
+
+void PreparedBlock::set_masks() {
+    const AttentionArguments& a = call_.arguments;
+    if (a.mask.data) rules_.mask = row_starts(a.mask, RowPointers::mask);
+    if (a.mask_bits.data) rules_.mask_bits = row_starts(a.mask_bits, RowPointers::mask_bits);
+    if (a.block_mask.visible.data) {
+        rules_.blocks = row_starts(a.block_mask.visible, RowPointers::blocks, a.block_mask.query_block);
+        rules_.key_block = a.block_mask.key_block;
+    }
+    if (!a.tree_parents.data) return;
+    rules_.parents = a.tree_parents.data + place_.b * a.tree_parents.stride[0];
+    rules_.tree_begin = place_.sequence.keys - place_.sequence.queries;
+    rules_.queries = rows.queries;
+}
+
+template <class T>
+const T* const* PreparedBlock::row_starts(const TensorView<const T, 4>& view, RowPointers which, std::int64_t query_block) {
+    const T** starts = workspace_.rows<const T>(worker_, which);
+    const T* data = view.data + place_.b * view.stride[0];
+    for (std::int64_t i = 0; i < place_.rows; ++i)
+        starts[i] = data + rows.heads[i] * view.stride[1] +
+                    (query_block == 1 ? rows.queries[i] : rows.queries[i] / query_block) * view.stride[2];
+    return starts;
+}
+
+void PreparedBlock::set_function() {
+    function_.chosen = chosen_;
+    function_.function = call_.arguments.score_function;
+    function_.tile = {.scores = nullptr,
+                      .row_stride = 0,
+                      .key_stride = 0,
+                      .rows = place_.rows,
+                      .keys = 0,
+                      .batch = place_.b,
+                      .first_head = place_.kv_head * group_,
+                      .group = group_,
+                      .first_row = place_.row,
+                      .first_key = 0};
+    rules_.function = [](const void* context, float* scores, std::int64_t row_stride, std::int64_t key_stride,
+                         std::int64_t first_key, std::int64_t count) {
+        const auto& [function, place, chosen] = *static_cast<const FunctionContext*>(context);
+        ScoreTile tile = place;
+        tile.scores = scores;
+        tile.row_stride = row_stride;
+        tile.key_stride = key_stride;
+        tile.first_key = first_key;
+        tile.keys = count;
+        if (!chosen) {
+            function.apply(function.function, tile);
+            return;
+        }
+        tile.rows = tile.group = 1;
+        for (std::int64_t i = 0; i < place.rows; ++i, tile.scores += row_stride) {
+            tile.first_row = chosen->queries[i];
+            tile.first_head = chosen->heads[i];
+            function.apply(function.function, tile);
+        }
+    };
+    rules_.function_context = &function_;
+    rules_.after_function = static_cast<float>(kLog2E);
+}
+
+void PreparedBlock::set_keys() {
+    keys = key_value_rows(call_.arguments, place_);
+    const RopeTable* table = call_.options.rope;
+    if (!table) return;
+    const TensorView<const std::int32_t, 2>& positions = call_.arguments.key_positions;
+    rope_ = {.angles = table->row(0),
+             .dims = table->options().dims,
+             .interleaved = table->options().pairs == RopePairs::interleaved,
+             .positions = positions.data
+                              ? positions.data + place_.sequence.key_batch * positions.stride[0] + place_.sequence.first_key
+                              : nullptr,
+             .turned = workspace_.turned(worker_)};
+    keys.rope = &rope_;
+}
+
+/// Scales the queries such that the logits come in units of log2, and the weights are plain powers of two; or in those that softcap
+/// or the caller's function want.
+void PreparedBlock::pack_queries() {
+    const TensorView<const float, 4>& query = call_.arguments.query;
+    const float** starts = workspace_.rows<const float>(worker_, RowPointers::queries);
+    const float* data = query.data + place_.sequence.query_batch * query.stride[0] + place_.sequence.first_query * query.stride[2];
+    for (std::int64_t i = 0; i < place_.rows; ++i)
+        starts[i] = data + rows.heads[i] * query.stride[1] + rows.queries[i] * query.stride[2];
+    if (const RopeTable* table = call_.options.rope) {
+        const TensorView<const std::int32_t, 2>& positions = call_.arguments.query_positions;
+        const std::int32_t* given =
+            positions.data ? positions.data + place_.sequence.query_batch * positions.stride[0] + place_.sequence.first_query
+                           : nullptr;
+        float* turned = workspace_.turned(worker_);
+        for (std::int64_t i = 0; i < place_.rows; ++i, turned += block.head_dim) {
+            const std::int64_t position = given ? given[rows.queries[i]] : rows.queries[i] + positions_.offset();
+            const float* angles = table->row(std::abs(position));
+            call_.kernels.rope.rotate(starts[i], turned, block.head_dim, angles, angles + rope_.dims / 2, rope_.dims,
+                                      rope_.interleaved, position < 0);
+            starts[i] = turned;
+        }
+    }
+    const AttentionArguments& a = call_.arguments;
+    const float otherwise =
+        call_.options.scale.value_or(static_cast<float>(1 / std::sqrt(static_cast<double>(call_.shape.head_dim))));
+    const double unit = call_.options.softcap != 0 ? 2 * kLog2E / static_cast<double>(call_.options.softcap)
+                                                   : (a.score_function.apply ? 1 : kLog2E);
+    float* scales = workspace_.floats(worker_, RowFloats::scale);
+    for (std::int64_t i = 0; i < place_.rows; ++i) {
+        const float scale = a.scales.empty() ? otherwise : a.scales[static_cast<std::size_t>(rows.heads[i])];
+        scales[i] = static_cast<float>(static_cast<double>(scale) * unit);
+    }
+    place_.schedule.kernel->pack_queries(block, starts, scales);
+}
+
+}  // namespace headwise

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+
+#include "engine/attention/items.hpp"
+#include "engine/attention/sequences.hpp"
+
+namespace headwise {
+
+/// Which block: rows [row, row + rows) of a key/value head of a sequence. Row r is query r / group, query head r % group of that
+/// head's group, so that rows that share a lane vector have nearly the same position.
+struct BlockPlace {
+    std::int64_t b;
+    Sequence sequence;
+    SequenceSchedule schedule;
+    std::int64_t kv_head, row, rows;
+};
+
+/// Rows of one key/value head in the order of their queries: row i is query queries[i] of the sequence and query head heads[i].
+struct BlockRows {
+    const std::int64_t* queries;
+    const std::int64_t* heads;
+};
+
+/// The rows of a place, listed in the worker's part of the workspace.
+BlockRows rows_of(const BlockPlace& place, std::int64_t group, const AttentionWorkspace& workspace, int worker);
+
+/// A block made ready for its kernel: where its rows lie, what they may see and what happens to their scores. What it points to is
+/// in itself and in the worker's part of the workspace; it stays where it was made.
+class PreparedBlock {
+  public:
+    /// The rows are all those of the place, [row, row + rows), or `chosen` ones of its key/value head.
+    PreparedBlock(const AttentionCall& call, const AttentionWorkspace& workspace, int worker, const BlockPlace& place,
+                  const BlockState& state, const BlockRows* chosen = nullptr);
+    PreparedBlock(const PreparedBlock&) = delete;
+    PreparedBlock& operator=(const PreparedBlock&) = delete;
+
+    AttentionBlock block{};
+    KeyValueRows keys{};
+    const BlockRows rows;
+
+  private:
+    struct FunctionContext {
+        ScoreFunction function;
+        ScoreTile tile;
+        const BlockRows* chosen;
+    };
+
+    void set_limits();
+    void set_rules();
+    void set_masks();
+    void set_function();
+    void set_keys();
+    void pack_queries();
+
+    /// rows[i] = where row i's [key] begins in a mask or bias [batch or 1, heads or 1, queries or 1, keys].
+    template <class T>
+    const T* const* row_starts(const TensorView<const T, 4>& view, RowPointers which, std::int64_t query_block = 1);
+
+    const AttentionCall& call_;
+    const AttentionWorkspace& workspace_;
+    const int worker_;
+    const BlockPlace& place_;
+    const std::int64_t group_;
+    const BlockRows* chosen_;
+    const PositionRules positions_;
+    ScoreRules rules_{};
+    RopeRows rope_{};
+    FunctionContext function_{};
+};
+
+/// rows[i] = where row i of the block begins in query or out.
+template <class T>
+T** list_rows(const TensorView<T, 4>& view, const BlockPlace& place, std::int64_t group, T** rows) {
+    std::int64_t head = place.row % group;
+    T* query = view.data + place.sequence.query_batch * view.stride[0] + place.kv_head * group * view.stride[1] +
+               (place.sequence.first_query + place.row / group) * view.stride[2];
+    for (std::int64_t i = 0; i < place.rows; ++i) {
+        *rows++ = query + head * view.stride[1];
+        if (++head < group) continue;
+        head = 0;
+        query += view.stride[2];
+    }
+    return rows;
+}
+
+/// The same block with another state.
+inline AttentionBlock with_state(AttentionBlock block, const BlockState& state) {
+    block.row_max = state.row_max;
+    block.row_sum = state.row_sum;
+    block.accumulators = state.accumulators;
+    return block;
+}
+
+/// Where the keys and values of the block's key/value head lie.
+KeyValueRows key_value_rows(const AttentionArguments& arguments, const BlockPlace& place);
+
+}  // namespace headwise

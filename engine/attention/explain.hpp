@@ -1,0 +1,10 @@
+#pragma once
+
+#include "engine/attention/items.hpp"
+
+namespace headwise {
+
+/// What a run of these arguments will do.
+AttentionExplanation explain_attention(const AttentionCall& call, const AttentionWorkspace& workspace, Isa isa, int max_workers);
+
+}  // namespace headwise

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "headwise/attention.hpp"
+
+namespace headwise {
+
+/// One sequence of a call: how many tokens it has and where they begin. In dense and paged tensors it has a batch index of its own.
+struct Sequence {
+    std::int64_t queries, keys;
+    std::int64_t query_batch, first_query;  ///< in query, out and log_sum_exp
+    std::int64_t key_batch, first_key;      ///< in key and value, unless they are paged
+};
+
+/// Sequence `b` of checked arguments.
+inline Sequence sequence_at(const AttentionArguments& a, std::int64_t b) {
+    const auto i = static_cast<std::size_t>(b);
+    Sequence s{a.query.extent[2], a.key.extent[2], b, 0, b, 0};
+    if (!a.cumulative_query_lengths.empty()) {
+        s.query_batch = 0;
+        s.first_query = a.cumulative_query_lengths[i];
+        s.queries = a.cumulative_query_lengths[i + 1] - s.first_query;
+    }
+    if (!a.cumulative_key_lengths.empty()) {
+        s.key_batch = 0;
+        s.first_key = a.cumulative_key_lengths[i];
+        s.keys = a.cumulative_key_lengths[i + 1] - s.first_key;
+    }
+    if (!a.query_lengths.empty()) s.queries = a.query_lengths[i];
+    if (!a.key_lengths.empty()) s.keys = a.key_lengths[i];
+    return s;
+}
+
+/// The keys [begin, end) that a query may see by its position. Neither falls from one query to the next.
+struct KeyLimits {
+    std::int64_t begin, end;
+};
+
+/// The rules about positions, for one sequence: which keys a query sees beside what masks say.
+class PositionRules {
+  public:
+    PositionRules(const AttentionOptions& options, std::int64_t queries, std::int64_t keys, std::int64_t prefix)
+        : causal_(options.causal != Causal::none), keys_(keys), prefix_(causal_ ? prefix : 0) {
+        const bool top_left = causal_ ? options.causal == Causal::top_left : options.alignment == Alignment::top_left;
+        offset_ = top_left ? 0 : keys - queries;
+        left_ = bound(options.window.left);
+        right_ = bound(options.window.right);
+    }
+
+    /// Query i sits at position i + this.
+    std::int64_t offset() const { return offset_; }
+
+    bool limits() const { return causal_ || left_ >= 0 || right_ >= 0; }
+
+    KeyLimits of(std::int64_t query) const {
+        const std::int64_t position = query + offset_;
+        std::int64_t end = causal_ ? std::max(position + 1, prefix_) : keys_;
+        if (right_ >= 0) end = std::min(end, position + right_ + 1);
+        end = std::clamp<std::int64_t>(end, 0, keys_);
+        return {left_ >= 0 ? std::clamp<std::int64_t>(position - left_, 0, end) : 0, end};
+    }
+
+    /// Pairs that the queries [0, queries) may see, exactly.
+    double pairs(std::int64_t queries) const {
+        if (prefix_ > 0 && right_ >= 0) {
+            double sum = 0;
+            for (std::int64_t i = 0; i < queries; ++i) sum += static_cast<double>(of(i).end - of(i).begin);
+            return sum;
+        }
+        // The ends rise by one from query to query between two bounds, and so do the begins.
+        const std::int64_t fixed = std::min(prefix_, keys_);
+        double ends = static_cast<double>(queries) * static_cast<double>(keys_);
+        if (causal_)
+            ends = static_cast<double>(queries) * static_cast<double>(fixed) + rising(queries, offset_ + 1 - fixed, keys_ - fixed);
+        else if (right_ >= 0)
+            ends = rising(queries, offset_ + right_ + 1, keys_);
+        return ends - (left_ >= 0 ? rising(queries, offset_ - left_, keys_) : 0);
+    }
+
+  private:
+    // Beyond any position: sums of positions and bounds stay far from overflow.
+    static std::int64_t bound(std::int64_t x) { return std::min(x, std::int64_t{1} << 42); }
+
+    /// The sum over i < n of clamp(i + first, 0, most).
+    static double rising(std::int64_t n, std::int64_t first, std::int64_t most) {
+        const std::int64_t low = std::clamp<std::int64_t>(-first, 0, n), high = std::clamp<std::int64_t>(most - first, low, n);
+        const auto count = static_cast<double>(high - low);
+        return count * static_cast<double>(low + first) + count * (count - 1) / 2 +
+               static_cast<double>(n - high) * static_cast<double>(most);
+    }
+
+    bool causal_;
+    std::int64_t keys_, prefix_, offset_ = 0, left_, right_;
+};
+
+inline PositionRules position_rules(const AttentionOptions& options, const AttentionArguments& arguments, const Sequence& sequence,
+                                    std::int64_t b) {
+    return {options, sequence.queries, sequence.keys,
+            arguments.prefix_lengths.empty() ? 0 : arguments.prefix_lengths[static_cast<std::size_t>(b)]};
+}
+
+}  // namespace headwise

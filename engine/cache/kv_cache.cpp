@@ -1,0 +1,283 @@
+#include "headwise/kv_cache.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <new>
+#include <string>
+
+#include "engine/cache/store.hpp"
+#include "engine/tensor/view_check.hpp"
+#include "headwise/error.hpp"
+
+namespace headwise {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+
+/// Shared by all caches, so that an id of another one is told apart.
+std::uint64_t next_serial() noexcept {
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+void check_at_least_one(const char* name, std::int64_t n) {
+    if (n < 1) throw Error("shape." + std::string(name) + " is " + std::to_string(n) + ": expected at least 1");
+}
+
+void check_pool_size(const char* dim_name, std::int64_t dim, const KvCacheShape& shape) {
+    std::int64_t elements = 0;
+    if (__builtin_mul_overflow(shape.num_kv_heads, dim, &elements) ||
+        __builtin_mul_overflow(elements, shape.pages * shape.page_size, &elements) ||
+        elements > std::numeric_limits<std::int64_t>::max() / 64)
+        throw Error("shape.num_kv_heads is " + std::to_string(shape.num_kv_heads) + " and shape." + dim_name + " is " +
+                    std::to_string(dim) + ": the addresses of " + std::to_string(shape.pages) + " pages exceed 64 bits");
+}
+
+KvCacheShape checked_shape(KvCacheShape shape) {
+    if (shape.value_dim == 0) shape.value_dim = shape.head_dim;
+    check_at_least_one("num_kv_heads", shape.num_kv_heads);
+    check_at_least_one("head_dim", shape.head_dim);
+    check_at_least_one("value_dim", shape.value_dim);
+    check_at_least_one("page_size", shape.page_size);
+    check_at_least_one("pages", shape.pages);
+    // Pages and lengths are numbers of 32 bits in what attention takes.
+    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+    if (shape.pages > kMost / shape.page_size)
+        throw Error("shape.pages is " + std::to_string(shape.pages) + ": expected at most " +
+                    std::to_string(kMost / shape.page_size) + " of " + std::to_string(shape.page_size) +
+                    " tokens (shape.page_size), so that positions fit 32 bits");
+    check_pool_size("head_dim", shape.head_dim, shape);
+    check_pool_size("value_dim", shape.value_dim, shape);
+    return shape;
+}
+
+[[noreturn]] void throw_unknown(const std::string& name, SequenceId sequence) {
+    const char* what = sequence == SequenceId{} ? "SequenceId{}, of no sequence" : "of a removed sequence or of another cache";
+    throw Error(name + " is " + what + ": expected what add_sequence() or fork() of this cache returned, not yet removed");
+}
+
+/// [heads, n, dim] as a batch of one.
+TensorView<const float, 4> batch_of_one(const TensorView<const float, 3>& x) {
+    return {x.data, {1, x.extent[0], x.extent[1], x.extent[2]}, {0, x.stride[0], x.stride[1], x.stride[2]}};
+}
+
+void check_view(const char* name, const TensorView<const float, 3>& tokens, const TensorView<float, 4>& pool,
+                const char* dim_meaning) {
+    check_extent(name, tokens, 0, pool.extent[1], "num_kv_heads of the cache");
+    check_extent(name, tokens, 2, pool.extent[3], dim_meaning);
+    checked_range(name, tokens);
+    check_unit_stride(name, tokens);
+}
+
+void check_outside(const char* pool_name, const TensorView<float, 4>& pool, const char* name,
+                   const TensorView<const float, 3>& tokens) {
+    check_no_overlap(pool_name, pool, checked_range(pool_name, pool), name, batch_of_one(tokens), checked_range(name, tokens));
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------------------------ the pool
+
+KvCache::KvCache(const KvCacheShape& shape, const RopeTable* rope) : shape_(checked_shape(shape)), rope_(rope) {
+    check_rope_dims(rope, shape_.head_dim);
+    key_pages_.extent = {shape_.pages, shape_.num_kv_heads, shape_.page_size, shape_.head_dim};
+    value_pages_.extent = {shape_.pages, shape_.num_kv_heads, shape_.page_size, shape_.value_dim};
+    key_pool_ = allocate(key_pages_);
+    value_pool_ = allocate(value_pages_);
+    key_pages_ = {key_pool_.get(), key_pages_.extent};
+    value_pages_ = {value_pool_.get(), value_pages_.extent};
+
+    references_.resize(static_cast<std::size_t>(shape_.pages));
+    free_.resize(static_cast<std::size_t>(shape_.pages));
+    // Taken from the back: page 0 first.
+    for (std::size_t i = 0; i < free_.size(); ++i) free_[i] = static_cast<std::int32_t>(free_.size() - 1 - i);
+}
+
+KvCache::Pool KvCache::allocate(const TensorView<float, 4>& pages) {
+    const auto& n = pages.extent;
+    const auto bytes = static_cast<std::size_t>(n[0] * n[1] * n[2] * n[3]) * sizeof(float);
+    return Pool(static_cast<float*>(::operator new(bytes, kAlignment)));
+}
+
+void KvCache::FreePool::operator()(float* pool) const noexcept {
+    ::operator delete(pool, kAlignment);
+}
+
+/// Gives up the pages behind the first `kept`. The last goes first, so that they are taken again in the order they had.
+void KvCache::release_pages(Sequence& sequence, std::size_t kept) noexcept {
+    while (sequence.pages.size() > kept) {
+        const std::int32_t page = sequence.pages.back();
+        sequence.pages.pop_back();
+        if (--references_[static_cast<std::size_t>(page)] == 0) free_.push_back(page);  // has room for every page: no allocation
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------------------- sequences
+
+bool KvCache::contains(SequenceId sequence) const noexcept {
+    return sequence.serial_ != 0 && sequence.slot_ < sequences_.size() && sequences_[sequence.slot_].serial == sequence.serial_;
+}
+
+const KvCache::Sequence& KvCache::find(SequenceId sequence) const {
+    if (!contains(sequence)) throw_unknown("sequence", sequence);
+    return sequences_[sequence.slot_];
+}
+
+/// The slot that open() takes next; throws before anything is changed.
+std::size_t KvCache::unused_slot() {
+    if (unused_.empty()) {
+        if (unused_.capacity() <= sequences_.size()) unused_.reserve(2 * sequences_.size() + 8);  // so that remove() cannot throw
+        sequences_.emplace_back();
+        unused_.push_back(sequences_.size() - 1);
+    }
+    return unused_.back();
+}
+
+SequenceId KvCache::open(std::size_t slot) noexcept {
+    unused_.pop_back();
+    sequences_[slot].serial = next_serial();
+    return {sequences_[slot].serial, slot};
+}
+
+SequenceId KvCache::add_sequence() {
+    return open(unused_slot());
+}
+
+SequenceId KvCache::fork(SequenceId sequence) {
+    find(sequence);
+    const std::size_t slot = unused_slot();
+    const Sequence& from = find(sequence);  // where it lies now
+    Sequence& to = sequences_[slot];
+    to.pages.assign(from.pages.begin(), from.pages.end());
+    to.length = from.length;
+    for (const std::int32_t page : to.pages) ++references_[static_cast<std::size_t>(page)];
+    return open(slot);
+}
+
+void KvCache::remove(SequenceId sequence) {
+    Sequence& removed = find(sequence);
+    release_pages(removed, 0);
+    removed.length = 0;
+    removed.serial = 0;
+    unused_.push_back(sequence.slot_);
+}
+
+void KvCache::truncate(SequenceId sequence, std::int64_t length) {
+    Sequence& cut = find(sequence);
+    if (length < 0 || length > cut.length)
+        throw Error("length is " + std::to_string(length) + ": expected 0 to " + std::to_string(cut.length) +
+                    ", the sequence's length");
+    cut.length = length;
+    release_pages(cut, static_cast<std::size_t>((length + shape_.page_size - 1) / shape_.page_size));
+}
+
+// -------------------------------------------------------------------------------------------------------------------- append
+
+/// How many of the sequence's pages stay with it when tokens are appended: all but a shared last one that has to be written into,
+/// and so copied.
+std::size_t KvCache::pages_kept(const Sequence& sequence) const noexcept {
+    const bool writes_into_last = sequence.length % shape_.page_size != 0;
+    const bool copies_last = writes_into_last && references_[static_cast<std::size_t>(sequence.pages.back())] > 1;
+    return sequence.pages.size() - (copies_last ? 1 : 0);
+}
+
+std::int64_t KvCache::pages_taken(const Sequence& sequence, std::int64_t tokens) const noexcept {
+    if (tokens == 0) return 0;
+    // A number of tokens that 64 bits cannot hold takes more pages than there are, and that is all it has to say.
+    constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+    const std::int64_t length = tokens > kMost - sequence.length ? kMost : sequence.length + tokens;
+    const std::int64_t pages = length / shape_.page_size + (length % shape_.page_size != 0 ? 1 : 0);
+    return pages - static_cast<std::int64_t>(pages_kept(sequence));
+}
+
+std::int64_t KvCache::pages_needed(SequenceId sequence, std::int64_t tokens) const {
+    const Sequence& found = find(sequence);
+    if (tokens < 0) throw Error("tokens is " + std::to_string(tokens) + ": expected at least 0");
+    return pages_taken(found, tokens);
+}
+
+void KvCache::check_tokens(const TensorView<const float, 3>& key, const TensorView<const float, 3>& value) const {
+    check_view("key", key, key_pages_, "head_dim of the cache");
+    check_view("value", value, value_pages_, "value_dim of the cache");
+    check_extent("value", value, 1, key.extent[1], "key.extent[1], the number of tokens");
+    check_outside("key_pages()", key_pages_, "key", key);
+    check_outside("key_pages()", key_pages_, "value", value);
+    check_outside("value_pages()", value_pages_, "key", key);
+    check_outside("value_pages()", value_pages_, "value", value);
+}
+
+void KvCache::append(SequenceId sequence, const TensorView<const float, 3>& key, const TensorView<const float, 3>& value) {
+    Sequence& grown = find(sequence);
+    check_tokens(key, value);
+    const std::int64_t tokens = key.extent[1];
+    check_rope_positions(rope_, grown.length, tokens);
+    const std::int64_t taken = pages_taken(grown, tokens);
+    if (taken > free_pages())
+        throw Error("key.extent[1] is " + std::to_string(tokens) + ": the append needs " + std::to_string(taken) +
+                    " free pages of " + std::to_string(shape_.page_size) + " tokens, " + std::to_string(free_pages()) +
+                    " are free");
+    if (tokens == 0) return;
+    const std::size_t pages = pages_kept(grown) + static_cast<std::size_t>(taken);
+    if (pages > grown.pages.capacity()) grown.pages.reserve(std::max(pages, 2 * grown.pages.capacity()));
+    write(grown, batch_of_one(key), batch_of_one(value));
+    commit(grown, tokens);
+}
+
+/// Writes the tokens into the last page and the free ones that commit() takes then. Until it does, nobody sees them.
+void KvCache::write(const Sequence& sequence, const TensorView<const float, 4>& key, const TensorView<const float, 4>& value) {
+    const std::int64_t tokens = key.extent[2], page_size = shape_.page_size;
+    const std::size_t kept = pages_kept(sequence);
+    if (kept < sequence.pages.size()) {
+        const std::int32_t shared = sequence.pages.back(), copy = next_free(0);
+        const std::int64_t used = sequence.length % page_size;
+        copy_tokens(tokens_of(key_pages(), shared, 0, used), tokens_of(key_pages_, copy, 0, used));
+        copy_tokens(tokens_of(value_pages(), shared, 0, used), tokens_of(value_pages_, copy, 0, used));
+    }
+    std::int64_t count = 0;  // tokens that go to one page
+    for (std::int64_t done = 0; done < tokens; done += count) {
+        const std::int64_t position = sequence.length + done, slot = position % page_size;
+        const auto index = static_cast<std::size_t>(position / page_size);
+        const std::int32_t page = index < kept ? sequence.pages[index] : next_free(index - kept);
+        count = std::min(tokens - done, page_size - slot);
+        copy_keys(tokens_of(key, 0, done, count), tokens_of(key_pages_, page, slot, count), rope_, position);
+        copy_tokens(tokens_of(value, 0, done, count), tokens_of(value_pages_, page, slot, count));
+    }
+}
+
+/// Makes the tokens that write() has written the sequence's own.
+void KvCache::commit(Sequence& sequence, std::int64_t tokens) noexcept {
+    const std::int64_t taken = pages_taken(sequence, tokens);
+    release_pages(sequence, pages_kept(sequence));
+    for (std::int64_t i = 0; i < taken; ++i) {
+        const std::int32_t page = next_free(0);
+        free_.pop_back();
+        references_[static_cast<std::size_t>(page)] = 1;
+        sequence.pages.push_back(page);  // append() has made room
+    }
+    sequence.length += tokens;
+}
+
+// ----------------------------------------------------------------------------------------------------------------- attention
+
+void KvCache::make_batch(std::span<const SequenceId> sequences, KvBatch& batch) const {
+    std::size_t most = 1;
+    for (std::size_t b = 0; b < sequences.size(); ++b) {
+        if (!contains(sequences[b])) throw_unknown("sequences[" + std::to_string(b) + "]", sequences[b]);
+        most = std::max(most, sequences_[sequences[b].slot_].pages.size());
+    }
+    const std::size_t entries = std::max<std::size_t>(1, sequences.size() * most);
+    batch.page_table_.reserve(entries);
+    batch.key_lengths_.reserve(sequences.size());  // the last that may throw
+
+    batch.page_table_.assign(entries, 0);
+    batch.key_lengths_.clear();
+    batch.most_pages_ = static_cast<std::int64_t>(most);
+    for (std::size_t b = 0; b < sequences.size(); ++b) {
+        const Sequence& sequence = sequences_[sequences[b].slot_];
+        std::copy(sequence.pages.begin(), sequence.pages.end(), batch.page_table_.begin() + static_cast<std::ptrdiff_t>(b * most));
+        batch.key_lengths_.push_back(static_cast<std::int32_t>(sequence.length));
+    }
+}
+
+}  // namespace headwise

@@ -1,0 +1,231 @@
+#pragma once
+
+#include <cstdint>
+
+#include "engine/kernels/attention_kernels.hpp"
+#include "engine/kernels/attention_visibility.hpp"
+#include "engine/simd/exp.hpp"
+
+// What becomes of the scores of one key block between the first product and the softmax, with queries in lanes: softcap, the
+// caller's function, ALiBi, bias, masks. Each is a pass of its own over scores that lie in the first cache.
+namespace headwise {
+namespace {
+
+/// Keys of a key block as one row vector sees them: none before `begin` and from `end` on, all lanes those in [full_begin,
+/// full_end).
+struct VectorKeys {
+    int begin, full_begin, full_end, end;
+};
+
+/// The scores of one key block and who sees them: scores[key][row], visible[vector][key] one bit for each lane of the vector.
+template <class S, int kKeys, int kVectors>
+struct QueryScores {
+    using F = typename S::Floats;
+    static constexpr int W = S::kLanes;
+    static constexpr std::uint32_t kAllLanes = (1u << W) - 1u;
+
+    float* scores;
+    std::int64_t stride;
+    int vectors;
+    std::int64_t rows;
+    std::int64_t origin;  // the block's first key
+    const ScoreRules* rules;
+    VectorKeys keys[kVectors];
+    std::uint16_t visible[kVectors][kKeys];
+
+    /// Fills `visible` from the masks, for the keys [0, count). Returns the range outside of which, in steps of 16 keys, no row
+    /// sees any; empty where nothing is seen.
+    HEADWISE_INLINE VectorKeys read_masks(int count) {
+        VectorKeys range{count, 0, 0, 0};
+        for (int key = 0; key < count; key += kWordKeys) {
+            const int here = count - key < kWordKeys ? count - key : kWordKeys;
+            std::uint32_t any = 0;
+            for (std::int64_t row = 0; row < rows; row += 16) any |= read_mask_words(row, key, here);
+            if (any == 0) continue;
+            if (range.begin == count) range.begin = key;
+            range.end = key + here;
+        }
+        return range;
+    }
+
+    /// Everything but the limits lets every row see every key of [0, count).
+    HEADWISE_INLINE void see_all(int count) {
+        for (int v = 0; v < vectors; ++v)
+            for (int key = 0; key < count; ++key) visible[v][key] = static_cast<std::uint16_t>(kAllLanes);
+    }
+
+    /// Takes the bits of lanes away that are beyond their limits; begins and ends are the limits of each row within the block.
+    HEADWISE_INLINE void apply_limits(int vector, const float* begins, const float* ends) {
+        const VectorKeys& k = keys[vector];
+        const F begin = S::load(begins + vector * W), end = S::load(ends + vector * W);
+        const auto limit = [&](int from, int to) HEADWISE_LAMBDA_INLINE {
+            for (int key = from; key < to; ++key) {
+                const F at = S::broadcast(static_cast<float>(key));
+                const std::uint32_t sees = S::bits(S::less(at, end)) & ~S::bits(S::less(at, begin));
+                visible[vector][key] = static_cast<std::uint16_t>(visible[vector][key] & sees);
+            }
+        };
+        limit(k.begin, k.full_begin < k.end ? k.full_begin : k.end);
+        limit(k.full_end > k.begin ? k.full_end : k.begin, k.end);
+    }
+
+    /// All rules but the masks. Returns whether one of them hides anything.
+    HEADWISE_INLINE bool apply_rules(int count) {
+        bool hides = false;
+        if (rules->softcap != 0) {
+            const float factor = rules->softcap;
+            for_scores([&](F s) HEADWISE_LAMBDA_INLINE { return tanh_of_log2<S>(s) * S::broadcast(factor); });
+        }
+        if (rules->function) {
+            rules->function(rules->function_context, scores, 1, stride, origin, count);
+            const float factor = rules->after_function;
+            for_scores([&](F s) HEADWISE_LAMBDA_INLINE { return s * S::broadcast(factor); });
+            hide_infinite();
+            hides = true;
+        }
+        if (rules->bias && add_bias()) hides = true;
+        if (rules->alibi_slopes) add_alibi();
+        return hides;
+    }
+
+    /// Hides what is not visible and returns the largest score that is left of each lane. Without a branch on each key: under a
+    /// mask that shows most keys it would be guessed wrongly all the time.
+    HEADWISE_INLINE F mask(int vector) {
+        F largest = S::broadcast(-__builtin_inff());
+        const VectorKeys& k = keys[vector];
+        float* score = scores + k.begin * stride + vector * W;
+        const std::uint16_t* sees = visible[vector];
+        HEADWISE_UNROLL_4 for (int key = k.begin; key < k.end; ++key, score += stride) {
+            const F s = S::select(S::from_bits(sees[key]), S::load(score), S::broadcast(-__builtin_inff()));
+            S::store(score, s);
+            largest = S::max(s, largest);
+        }
+        return largest;
+    }
+
+    /// The same where everything is visible.
+    HEADWISE_INLINE F largest(int vector) const {
+        F largest = S::broadcast(-__builtin_inff());
+        const VectorKeys& k = keys[vector];
+        const float* score = scores + k.begin * stride + vector * W;
+        HEADWISE_UNROLL_4 for (int key = k.begin; key < k.end; ++key, score += stride) largest = S::max(S::load(score), largest);
+        return largest;
+    }
+
+  private:
+    template <class Function>
+    HEADWISE_INLINE void for_scores(Function function) {
+        for (int v = 0; v < vectors; ++v) {
+            HEADWISE_UNROLL_4 for (int key = keys[v].begin; key < keys[v].end; ++key) {
+                float* score = scores + key * stride + v * W;
+                S::store(score, function(S::load(score)));
+            }
+        }
+    }
+
+    /// The bits of 16 rows and up to 16 keys, turned from a word for each row to a word for each key. Returns whether there are
+    /// any.
+    HEADWISE_INLINE std::uint32_t read_mask_words(std::int64_t row, int key, int count) {
+        std::uint16_t words[16], turned[16];
+        const std::int64_t here = rows - row < 16 ? rows - row : 16;
+        for (std::int64_t i = here; i < 16; ++i) words[i] = 0;
+        read_words<S>(*rules, row, here, origin + key, count, words);
+        std::uint32_t any = 0;
+        for (int i = 0; i < 16; ++i) any |= words[i];
+        constexpr int kShare = 16 / W;  // row vectors in 16 rows
+        const int first = static_cast<int>(row) / W;
+        if (kShare == 1 && count == 16) {
+            S::transpose_bits(words, visible[first] + key);
+            return any;
+        }
+        S::transpose_bits(words, turned);
+        for (int v = 0; v < kShare && first + v < vectors; ++v)
+            for (int i = 0; i < count; ++i)
+                visible[first + v][key + i] = static_cast<std::uint16_t>((static_cast<unsigned>(turned[i]) >> (v * W)) & kAllLanes);
+        return any;
+    }
+
+    /// A score of -Inf that the caller's function gave hides the pair.
+    HEADWISE_INLINE void hide_infinite() {
+        for (int v = 0; v < vectors; ++v)
+            for (int key = keys[v].begin; key < keys[v].end; ++key) hide(v, key, S::load(scores + key * stride + v * W));
+    }
+
+    HEADWISE_INLINE void hide(int vector, int key, F x) {
+        const std::uint32_t shown = ~S::bits(S::less(x, S::broadcast(-0x1.fffffep+127f))) & kAllLanes;
+        visible[vector][key] = static_cast<std::uint16_t>(visible[vector][key] & shown);
+    }
+
+    /// A bias lies as the caller has it, [row][key]: W rows of W keys are turned in registers.
+    HEADWISE_INLINE bool add_bias() {
+        bool hides = false;
+        for (int v = 0; v < vectors; ++v)
+            for (int key = keys[v].begin; key < keys[v].end; key += W) {
+                const int count = keys[v].end - key < W ? keys[v].end - key : W;
+                const bool whole = count == W && (v + 1) * W <= rows;
+                float* score = scores + key * stride + v * W;
+                const bool hidden =
+                    whole ? add_bias_tile(rules->bias + v * W, origin + key, score, stride) : add_bias_corner(v, key, count, score);
+                if (!hidden) continue;
+                hides = true;
+                for (int row = v * W; row < (v + 1) * W && row < rows; ++row)
+                    for (int i = key; i < key + count; ++i)
+                        if (rules->bias[row][origin + i] == -__builtin_inff())
+                            visible[v][i] = static_cast<std::uint16_t>(visible[v][i] & ~(1u << (row - v * W)));
+            }
+        return hides;
+    }
+
+    /// scores[key][lane] += bias[lane][key] * log2(e), W x W. Returns whether a bias may be -Inf.
+    static HEADWISE_TILE bool add_bias_tile(const float* const* bias, std::int64_t first, float* scores, std::int64_t stride) {
+        F tile[W];
+        HEADWISE_UNROLL for (int i = 0; i < W; ++i) {
+            const float* row = bias[i] + first;
+            keep_address(row);
+            // What the next key block needs: rows of a bias are too far apart for the processor to foresee.
+            __builtin_prefetch(row + kKeys);
+            tile[i] = S::load(row);
+        }
+        F least = tile[0];
+        HEADWISE_UNROLL for (int i = 1; i < W; ++i) least = S::min(tile[i], least);
+        S::transpose(tile);
+        HEADWISE_UNROLL for (int i = 0; i < W; ++i) {
+            S::store(scores, S::fma(S::max(S::broadcast(kLowestBias), tile[i]), S::broadcast(kLog2E), S::load(scores)));
+            scores += stride;
+        }
+        return S::any(S::less(least, S::broadcast(kLowestBias)));
+    }
+
+    /// The same at the edges.
+    HEADWISE_TILE bool add_bias_corner(int vector, int key, int count, float* score) const {
+        for (int row = vector * W; row < (vector + 1) * W && row < rows; ++row)
+            for (int i = 0; i < count; ++i) {
+                const float bias = rules->bias[row][origin + key + i];
+                float* at = score + i * stride + row - vector * W;
+                float lanes[W];
+                S::store(lanes,
+                         S::fma(S::broadcast(bias < kLowestBias ? kLowestBias : bias), S::broadcast(kLog2E), S::broadcast(*at)));
+                *at = lanes[0];
+            }
+        return true;
+    }
+
+    HEADWISE_INLINE void add_alibi() {
+        for (int v = 0; v < vectors; ++v) {
+            float first[W], slopes[W];  // distance of the block's first key, and slope, of each lane
+            for (int i = 0; i < W; ++i) {
+                const std::int64_t row = v * W + i < rows ? v * W + i : rows - 1;
+                first[i] = static_cast<float>(origin - rules->positions[row]);
+                slopes[i] = rules->alibi_slopes[row];
+            }
+            const F distance = S::load(first), slope = S::load(slopes);
+            HEADWISE_UNROLL_4 for (int key = keys[v].begin; key < keys[v].end; ++key) {
+                float* score = scores + key * stride + v * W;
+                S::store(score, S::fma(slope, distance + S::broadcast(static_cast<float>(key)), S::load(score)));
+            }
+        }
+    }
+};
+
+}  // namespace
+}  // namespace headwise

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "headwise/attention.hpp"
+#include "headwise/tensor.hpp"
+
+namespace headwise {
+
+/// Whose weights: of these query heads and these queries of each sequence, both ascending and without repeats; empty: of all.
+struct AttentionWeightsRequest {
+    std::span<const std::int32_t> heads{};
+    std::span<const std::int32_t> queries{};
+};
+
+/// What "does it look at" comes to; what has data == nullptr is not written. The second extent counts the heads asked for, the
+/// third the queries asked for (all: those of the plan's longest sequence), any strides, the last one 1. Where a sequence has no
+/// such query or key, weights are 0 and keys -1.
+struct AttentionWeights {
+    TensorView<float, 4> weights{};  ///< [batch, heads, queries, at least the keys of the longest sequence]
+    /// [batch, heads, queries, k]: the k largest weights that are above 0, in falling order (equal ones: the lower key first), and
+    /// their keys.
+    TensorView<float, 4> top_weights{};
+    TensorView<std::int32_t, 4> top_keys{};
+    TensorView<float, 3> key_means{};  ///< [batch, heads, keys as in weights]: the mean over the queries asked for that there are
+};
+
+/// What the softmax of attention(arguments, options) gives each key, in a second sweep over the keys. arguments.log_sum_exp is
+/// read: what run() wrote there; value and out do not matter. No buffer but those of `results` grows with a length times a length;
+/// with top_weights, top_keys or key_means alone it costs about half a run. A sink takes its part of the sum and is not listed.
+///
+/// Scratch comes from the library's pool. Thread-safe. The same bits for any number of threads and any batch. Throws Error before
+/// anything is written.
+void attention_weights(const AttentionArguments& arguments, const AttentionOptions& options, const AttentionWeightsRequest& request,
+                       const AttentionWeights& results);
+
+}  // namespace headwise

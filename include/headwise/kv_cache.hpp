@@ -1,0 +1,201 @@
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "headwise/rope.hpp"
+#include "headwise/tensor.hpp"
+
+namespace headwise {
+
+/// The sizes of a KvCache. A token is one position of one sequence: a key and a value for each key/value head.
+struct KvCacheShape {
+    std::int64_t num_kv_heads = 1;
+    std::int64_t head_dim = 0;
+    std::int64_t value_dim = 0;   ///< 0 means head_dim
+    std::int64_t page_size = 16;  ///< tokens of a page, at least 1; vLLM's "block size"
+    std::int64_t pages = 0;       ///< of the pool, at least 1; pages * page_size is at most 2^31 - 1
+};
+
+/// Names one sequence of one KvCache. No two sequences ever have the same id, be it in other caches or after a removal; ids are
+/// ordered by age and may be keys of maps.
+class SequenceId {
+  public:
+    constexpr SequenceId() = default;  ///< of no sequence
+    friend constexpr auto operator<=>(const SequenceId&, const SequenceId&) = default;
+
+  private:
+    friend class KvCache;
+    friend struct std::hash<SequenceId>;
+    constexpr SequenceId(std::uint64_t serial, std::size_t slot) : serial_(serial), slot_(slot) {}
+
+    std::uint64_t serial_ = 0;  // counts all sequences of the program from 1
+    std::size_t slot_ = 0;      // where the cache keeps the sequence
+};
+
+/// What one call of attention takes beside the pools: the pages and lengths of a list of sequences. Filled by
+/// KvCache::make_batch(), which allocates nothing where the same object has held as much before.
+class KvBatch {
+  public:
+    /// [batch, most pages of a sequence, at least 1], contiguous; AttentionArguments::page_table. 0 beyond a sequence's last page.
+    TensorView<const std::int32_t, 2> page_table() const noexcept { return {page_table_.data(), {batch_size(), most_pages_}}; }
+    /// [batch]; AttentionArguments::key_lengths.
+    std::span<const std::int32_t> key_lengths() const noexcept { return key_lengths_; }
+    std::int64_t batch_size() const noexcept { return static_cast<std::int64_t>(key_lengths_.size()); }
+
+  private:
+    friend class KvCache;
+
+    std::vector<std::int32_t> page_table_ = {0};  // never empty: a view with no data would say that keys are not paged
+    std::vector<std::int32_t> key_lengths_;
+    std::int64_t most_pages_ = 1;
+};
+
+/// A paged cache of keys and values (Kwon et al. 2023, PagedAttention): a fixed pool of pages, allocated once, and sequences that
+/// take pages as they grow. Sequences may share pages: a fork costs no copy until one side writes into the last page.
+///
+///     KvCache cache({.num_kv_heads = 8, .head_dim = 128, .pages = 4096});
+///     const SequenceId sequence = cache.add_sequence();
+///     cache.append(sequence, key, value);                            // the prompt, then token by token
+///     cache.make_batch({&sequence, 1}, batch);                       // of as many sequences as decode together
+///     attention({.query = query, .key = cache.key_pages(), .value = cache.value_pages(), .out = out,
+///                .key_lengths = batch.key_lengths(), .page_table = batch.page_table()}, {.causal = Causal::bottom_right});
+///
+/// With a RopeTable keys are turned as they are appended, for their positions in the sequence; the queries are turned by the caller
+/// (apply_rope()), and AttentionOptions::rope stays null.
+///
+/// Errors: every call checks all it is given and throws Error (std::bad_alloc if lists of pages cannot grow) before it changes
+/// anything. An id is refused that this cache has not given or has removed.
+/// Threads: const calls, and attention on the pages, may run at once; the others need the cache for themselves.
+class KvCache {
+  public:
+    /// Allocates the pool: pages * page_size * num_kv_heads * (head_dim + value_dim) floats, which the system commits as they are
+    /// first written. `rope`, if given, turns at most head_dim elements, has a row for every position that will be appended, and
+    /// outlives the cache. Throws Error, std::bad_alloc.
+    explicit KvCache(const KvCacheShape& shape, const RopeTable* rope = nullptr);
+
+    // Ids stay valid when a cache is moved, and so do views of its pools; the source may be destroyed or assigned to, no more.
+    KvCache(KvCache&&) noexcept = default;
+    KvCache& operator=(KvCache&&) noexcept = default;
+    KvCache(const KvCache&) = delete;
+    KvCache& operator=(const KvCache&) = delete;
+    ~KvCache() = default;
+
+    /// value_dim is filled in.
+    const KvCacheShape& shape() const noexcept { return shape_; }
+
+    // ---- Sequences. Each call is O(pages that it adds, shares or gives up), beside the copying of append().
+
+    /// A new sequence without tokens; it takes no page.
+    SequenceId add_sequence();
+
+    /// Adds n tokens behind the sequence's last: key [num_kv_heads, n, head_dim], value [num_kv_heads, n, value_dim], any strides,
+    /// the last one 1; n may be 0. They must not lie in the pools. Takes pages_needed(sequence, n) free pages: one for each page
+    /// begun, and one where the last, partly filled page is shared, which is copied first, so that no other sequence changes.
+    /// Throws Error where there are not as many, or where `rope` ends before the last position. Runs on the calling thread.
+    void append(SequenceId sequence, const TensorView<const float, 3>& key, const TensorView<const float, 3>& value);
+
+    /// Forgets all but the first `length` tokens, 0 to length(sequence), and gives up the pages that hold none of them. Writes
+    /// nothing: where the last page is shared, the next append() copies it.
+    void truncate(SequenceId sequence, std::int64_t length);
+
+    /// A new sequence with the same tokens, which shares all pages. Takes no page. To share a prefix alone, truncate the fork.
+    SequenceId fork(SequenceId sequence);
+
+    /// Ends the sequence. A page is free again when the last sequence that holds it gives it up.
+    void remove(SequenceId sequence);
+
+    /// Whether the id is of a sequence of this cache that has not been removed.
+    bool contains(SequenceId sequence) const noexcept;
+
+    /// How many tokens it has.
+    std::int64_t length(SequenceId sequence) const { return find(sequence).length; }
+
+    /// The pages of its tokens, in their order; valid until the sequence changes.
+    std::span<const std::int32_t> pages(SequenceId sequence) const { return find(sequence).pages; }
+
+    // ---- For schedulers
+
+    std::int64_t free_pages() const noexcept { return static_cast<std::int64_t>(free_.size()); }
+
+    /// The free pages that append() of `tokens` tokens would take now. Of several sequences that share their last page each counts
+    /// its copy, though the last one to append needs none: the sum is enough for all, and may be more than they take.
+    std::int64_t pages_needed(SequenceId sequence, std::int64_t tokens) const;
+
+    // ---- For attention
+
+    /// The pools [pages, num_kv_heads, page_size, head_dim] and [.., value_dim], contiguous, the first element at a cache line.
+    /// Slots that hold no token may hold anything, NaN too: attention never reads them. The views are valid for the cache's life.
+    TensorView<const float, 4> key_pages() const noexcept { return key_pages_; }
+    TensorView<const float, 4> value_pages() const noexcept { return value_pages_; }
+
+    /// The page table and the lengths of these sequences, in this order, as they are now; one may be listed more than once.
+    /// O(batch * most pages).
+    void make_batch(std::span<const SequenceId> sequences, KvBatch& batch) const;
+    KvBatch make_batch(std::span<const SequenceId> sequences) const {
+        KvBatch batch;
+        make_batch(sequences, batch);
+        return batch;
+    }
+
+  private:
+    struct FreePool {
+        void operator()(float* pool) const noexcept;
+    };
+    using Pool = std::unique_ptr<float, FreePool>;
+
+    /// Holds ceil(length / page_size) pages. serial is 0 where the slot is unused.
+    struct Sequence {
+        std::uint64_t serial = 0;
+        std::int64_t length = 0;
+        std::vector<std::int32_t> pages;
+    };
+
+    static Pool allocate(const TensorView<float, 4>& pages);
+    const Sequence& find(SequenceId sequence) const;
+    Sequence& find(SequenceId sequence) { return const_cast<Sequence&>(std::as_const(*this).find(sequence)); }
+    std::size_t unused_slot();
+    SequenceId open(std::size_t slot) noexcept;
+    void release_pages(Sequence& sequence, std::size_t kept) noexcept;
+    std::size_t pages_kept(const Sequence& sequence) const noexcept;
+    std::int64_t pages_taken(const Sequence& sequence, std::int64_t tokens) const noexcept;
+    std::int32_t next_free(std::size_t i) const noexcept { return free_[free_.size() - 1 - i]; }
+    void check_tokens(const TensorView<const float, 3>& key, const TensorView<const float, 3>& value) const;
+    void write(const Sequence& sequence, const TensorView<const float, 4>& key, const TensorView<const float, 4>& value);
+    void commit(Sequence& sequence, std::int64_t tokens) noexcept;
+
+    KvCacheShape shape_;
+    const RopeTable* rope_;
+    TensorView<float, 4> key_pages_, value_pages_;
+    Pool key_pool_, value_pool_;
+    std::vector<std::int64_t> references_;  // [pages]: the sequences that hold the page
+    std::vector<std::int32_t> free_;        // the pages that none holds, the next to be taken last
+    std::vector<Sequence> sequences_;       // by slot
+    std::vector<std::size_t> unused_;       // slots; has room for all of them
+};
+
+/// For caches that the caller lays out: writes key and value behind the tokens that each sequence of a batch has, and advances
+/// their lengths.
+///
+/// key_cache [batch, num_kv_heads, capacity, head_dim], value_cache [batch, num_kv_heads, capacity, value_dim], key [batch,
+/// num_kv_heads, n, head_dim], value [batch, num_kv_heads, n, value_dim]; any strides, the last one 1; n may be 0. `lengths`
+/// [batch], each 0 to capacity - n, gives where a sequence's tokens end and is what AttentionArguments::key_lengths takes
+/// afterwards. Nothing that is written overlaps anything else. With `rope` keys are turned for their positions, as KvCache does.
+///
+/// Throws Error before anything is written. Thread-safe on distinct caches and lengths. Runs on the calling thread.
+void append_in_place(const TensorView<float, 4>& key_cache, const TensorView<float, 4>& value_cache,
+                     std::span<std::int32_t> lengths, const TensorView<const float, 4>& key,
+                     const TensorView<const float, 4>& value, const RopeTable* rope = nullptr);
+
+}  // namespace headwise
+
+template <>
+struct std::hash<headwise::SequenceId> {
+    std::size_t operator()(const headwise::SequenceId& id) const noexcept { return std::hash<std::uint64_t>{}(id.serial_); }
+};

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+namespace headwise {
+
+/// Scores of some rows against some keys, to be changed in place. Row r is query (first_row + r) / group, and query head
+/// first_head + (first_row + r) % group; key j is first_key + j. Scores lie at scores[r * row_stride + j * key_stride].
+struct ScoreTile {
+    float* scores;
+    std::int64_t row_stride, key_stride;
+    std::int64_t rows, keys;
+    std::int64_t batch;       ///< the sequence
+    std::int64_t first_head;  ///< of the query heads that share a key/value head
+    std::int64_t group;       ///< how many these are
+    std::int64_t first_row, first_key;
+};
+
+/// A function of the caller's own that the kernels apply to tiles of scores while these are in the first cache. Make one with
+/// score_function(). It must not throw and may be called from many threads at once.
+struct ScoreFunction {
+    void (*apply)(const void* function, const ScoreTile& tile) = nullptr;
+    /// The same for one pair in double precision, as far as the function has it: what the reference calls.
+    double (*apply_one)(const void* function, double score, std::int64_t batch, std::int64_t head, std::int64_t query,
+                        std::int64_t key) = nullptr;
+    const void* function = nullptr;
+};
+
+/// A ScoreFunction of `function(score, batch, head, query, key) -> score`, for float and preferably for double scores, too (the
+/// reference asks in double): it gets the scaled and soft-capped score of one (query,
+/// key) pair and what it returns takes its place; -Inf masks the pair. Indices (std::int64_t) count within the sequence. It is
+/// compiled with the caller's flags into a loop over a tile, along the lanes that lie side by side, so that a compiler may
+/// vectorize it. It is called for pairs that a mask hides, too. `function` must outlive the runs that use it.
+template <class Function>
+ScoreFunction score_function(const Function& function) {
+    return {[](const void* opaque, const ScoreTile& tile) {
+                const Function& f = *static_cast<const Function*>(opaque);
+                const auto at = [&](std::int64_t r, std::int64_t j, std::int64_t query, std::int64_t head) {
+                    float& score = tile.scores[r * tile.row_stride + j * tile.key_stride];
+                    score = f(score, tile.batch, head, query, tile.first_key + j);
+                };
+                if (tile.group == 1) {  // the common case, without a division
+                    if (tile.row_stride == 1)
+                        for (std::int64_t j = 0; j < tile.keys; ++j)
+                            for (std::int64_t r = 0; r < tile.rows; ++r) at(r, j, tile.first_row + r, tile.first_head);
+                    else
+                        for (std::int64_t r = 0; r < tile.rows; ++r)
+                            for (std::int64_t j = 0; j < tile.keys; ++j) at(r, j, tile.first_row + r, tile.first_head);
+                    return;
+                }
+                for (std::int64_t r = 0; r < tile.rows; ++r) {
+                    const std::int64_t row = tile.first_row + r, query = row / tile.group;
+                    const std::int64_t head = tile.first_head + row % tile.group;
+                    for (std::int64_t j = 0; j < tile.keys; ++j) at(r, j, query, head);
+                }
+            },
+            [](const void* opaque, double score, std::int64_t batch, std::int64_t head, std::int64_t query,
+               std::int64_t key) -> double { return (*static_cast<const Function*>(opaque))(score, batch, head, query, key); },
+            std::addressof(function)};
+}
+
+}  // namespace headwise
