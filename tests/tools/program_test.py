@@ -7,40 +7,9 @@ import random
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
 
-PROGRAM, DATA = sys.argv[1], sys.argv[2]
-
-
-def headwise(*arguments, **environment):
-    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=300, env={**os.environ, **environment}, check=False)
-
-
-def write_safetensors(path, tensors):
-    """tensors: name -> (shape, flat values); F32."""
-    header, data = {}, b""
-    for name, (shape, values) in tensors.items():
-        raw = struct.pack(f"<{len(values)}f", *values)
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + data)
-
-
-def read_safetensors(path):
-    with open(path, "rb") as file:
-        content = file.read()
-    length = struct.unpack("<Q", content[:8])[0]
-    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
-    result = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            begin, end = entry["data_offsets"]
-            kind = {"F32": "f", "I32": "i"}[entry["dtype"]]
-            result[name] = (entry["shape"], list(struct.unpack(f"<{(end - begin) // 4}{kind}", data[begin:end])))
-    return result
+from headwise_program import DATA, Case, headwise, read_safetensors, write_safetensors
 
 
 def naive(q, k, v, q_shape, k_shape, v_shape, allowed, scale):
@@ -67,32 +36,10 @@ def swap_heads_and_length(values, shape):
     return [values[((i * x + j) * y + l) * d + m] for i in range(b) for l in range(y) for j in range(x) for m in range(d)]
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
-
-    def path(self, name):
-        return os.path.join(self.directory, name)
-
-    def assert_fails(self, code, *arguments, names=(), **environment):
-        """One line on stderr that has all of `names`, nothing on stdout, and no new file."""
-        before = set(os.listdir(self.directory))
-        result = headwise(*arguments, **environment)
-        self.assertEqual(result.returncode, code, (arguments, result.stderr))
-        self.assertEqual(result.stdout, "")
-        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
-        self.assertTrue(result.stderr.startswith("headwise: "), result.stderr)
-        for name in names:
-            self.assertIn(name, result.stderr)
-        self.assertEqual(set(os.listdir(self.directory)), before)
-        return result
-
-
 class CommandLine(Case):
     def test_help_and_version(self):
-        for arguments in (["--help"], ["--version"], ["info", "--help"], ["run", "--help"], ["compare", "--help"]):
+        for arguments in (["--help"], ["--version"], ["info", "--help"], ["run", "--help"], ["compare", "--help"],
+                          ["verify", "--help"]):
             result = headwise(*arguments)
             self.assertEqual(result.returncode, 0)
             self.assertIn("headwise", result.stdout.lower() + "headwise" * (len(arguments) > 1))
@@ -106,7 +53,14 @@ class CommandLine(Case):
                                 (["compare", "--case", "matmul:m=2000000000,n=2000000000,k=1"], "GB"),
                                 (["compare", "--input", "/nowhere"], "/nowhere"), (["compare", "--causal", "top-left"], "--causal"),
                                 (["compare", "--data", "/nowhere"], "--data"), (["compare", "--json", "/nowhere/x"], "/nowhere/x"),
-                                (["compare", "--csv", "/nowhere/x"], "/nowhere/x"), (["compare", "--plot", "x.pdf"], "--plot")):
+                                (["compare", "--csv", "/nowhere/x"], "/nowhere/x"), (["compare", "--plot", "x.pdf"], "--plot"),
+                                (["compare", "--suite", "variants", "--plot", "x.png"], "--plot"),
+                                (["compare", "--suite", "variants", "--causal", "top-left"], "--causal"),
+                                (["compare", "--suite", "variants", "--json", "/nowhere/x"], "/nowhere/x"),
+                                (["verify", "--count", "0"], "--count"), (["verify", "--count", "-3"], "--count"),
+                                (["verify", "--count", "many"], "--count"), (["verify", "--seed", "x"], "--seed"),
+                                (["verify", "--seed", "-1"], "--seed"), (["verify", "--isa", "mmx"], "--isa"),
+                                (["verify", "--threads", "0"], "--threads"), (["verify", "--threads", "1,2"], "--threads")):
             with self.subTest(arguments=arguments):
                 self.assert_fails(2, *arguments, names=[name])
 
@@ -323,6 +277,30 @@ class Compare(Case):
             with open(self.path(name), "rb") as file:
                 self.assertTrue(file.read().startswith(magic))
         self.assertEqual(sorted(os.listdir(self.directory)), ["figures.png", "figures.svg"])
+
+
+class Verify(Case):
+    CHECKS = ["exp", "exp2", "matmul", "attention", "same", "same"]
+
+    def rows(self, *arguments, **environment):
+        """[ISA, check] of each row of the table."""
+        result = headwise("verify", *arguments, **environment)
+        self.assertEqual((result.returncode, result.stderr), (0, ""), result.stdout)
+        return [line.split()[:2] for line in result.stdout.splitlines() if line.endswith("  ok")], result.stdout
+
+    def test_every_isa(self):
+        isas = json.loads(headwise("info", "--json").stdout)["available_isas"]
+        rows, table = self.rows("--count", "20", "--seed", "3")
+        self.assertEqual(rows, [[isa, check] for isa in isas for check in self.CHECKS])
+        self.assertEqual(table.count(" 20 random calls"), 2 * len(isas))
+        self.assertNotIn("FAILED", table)
+
+    def test_one_isa(self):
+        rows, table = self.rows("--count", "1", "--seed", str(2**64 - 1), "--isa", "scalar", "--threads", "3")
+        self.assertEqual(rows, [["scalar", check] for check in self.CHECKS])
+        self.assertIn("1 and 3 threads", table)
+        rows, _ = self.rows("--count", "1", "--isa", "scalar", "--threads", "1")
+        self.assertEqual(rows, [["scalar", check] for check in self.CHECKS])
 
 
 if __name__ == "__main__":

@@ -77,20 +77,24 @@ constexpr std::string_view kGood =
 TEST_CASE("tensors that were written come back bit by bit, with their metadata") {
     const TemporaryFile file("");
     const std::vector<float> a{1.5f, -0.0f, 3e38f, 1e-45f, 7.0f, 8.0f}, empty;
-    const std::vector<FloatTensor> tensors{{"a", {2, 3}, a}, {"b \"\n", {0, 5}, empty}, {"c", {}, std::span(a).first(1)}};
+    const std::vector<std::int32_t> integers{-1, INT32_MAX};
+    const std::vector<WrittenTensor> tensors{
+        {"a", {2, 3}, a}, {"b \"\n", {0, 5}, empty}, {"c", {}, std::span(a).first(1)}, {"i", {2, 1}, integers}};
     write_safetensors(file.path(), tensors, {{"key", "value"}});
 
     const SafetensorsFile read(file.path());
     CHECK(read.header().metadata.at("key") == "value");
-    REQUIRE(read.header().tensors.size() == 3);
-    for (const FloatTensor& tensor : tensors) {
+    REQUIRE(read.header().tensors.size() == tensors.size());
+    for (const WrittenTensor& tensor : tensors) {
         const TensorEntry* entry = read.header().find(tensor.name);
         REQUIRE(entry != nullptr);
-        CHECK(entry->dtype == "F32");
+        CHECK(entry->dtype == tensor.dtype);
         CHECK(entry->shape == tensor.shape);
-        std::vector<float> data(tensor.data.size());
-        read.read(*entry, data);
-        CHECK(std::equal(data.begin(), data.end(), tensor.data.begin(), tensor.data.end()));
+        std::vector<float> floats(tensor.data.size() / 4);
+        std::vector<std::int32_t> whole(floats.size());
+        tensor.dtype == "I32" ? read.read(*entry, whole) : read.read(*entry, floats);
+        const auto data = tensor.dtype == "I32" ? std::as_bytes(std::span(whole)) : std::as_bytes(std::span(floats));
+        CHECK(std::ranges::equal(data, tensor.data));
     }
     CHECK(read.header().find("d") == nullptr);
 }
@@ -197,11 +201,35 @@ TEST_CASE("a file is refused when its sizes do not fit together") {
     CHECK_THROWS_WITH_AS(SafetensorsFile("/"), doctest::Contains("regular file"), UsageError);
 }
 
-TEST_CASE("other types than f32 are refused when they are read") {
-    const TemporaryFile file(file_content(kGood, 32));
+TEST_CASE("a tensor is read as what its dtype is, and as nothing else") {
+    const TemporaryFile file(file_content(R"({"mask":{"dtype":"BOOL","shape":[8],"data_offsets":[0,8]},)"
+                                          R"("bytes":{"dtype":"U8","shape":[8],"data_offsets":[8,16]},)"
+                                          R"("narrow":{"dtype":"I32","shape":[2],"data_offsets":[16,24]},)"
+                                          R"("wide":{"dtype":"I64","shape":[1],"data_offsets":[24,32]},)"
+                                          R"("half":{"dtype":"BF16","shape":[4],"data_offsets":[32,40]}})",
+                                          40));
     const SafetensorsFile read(file.path());
-    std::vector<float> out(2);
-    CHECK_THROWS_WITH_AS(read.read(*read.header().find("k"), out), doctest::Contains("BF16"), UsageError);
+    std::vector<float> floats(2);
+    std::vector<std::uint8_t> bytes(8);
+    std::vector<std::int32_t> narrow(2);
+    std::vector<std::int64_t> wide(1);
+    for (const TensorEntry& entry : read.header().tensors) {
+        CAPTURE(entry.name);
+        const auto check = [&](auto& out, bool fits) {
+            if (fits) {
+                CHECK_NOTHROW(read.read(entry, out));
+            } else {
+                CHECK_THROWS_WITH_AS(read.read(entry, out), doctest::Contains(entry.dtype.c_str()), UsageError);
+            }
+        };
+        check(floats, false);
+        check(bytes, entry.dtype == "BOOL" || entry.dtype == "U8");
+        check(narrow, entry.dtype == "I32");
+        check(wide, entry.dtype == "I64");
+    }
+    CHECK(bytes[7] == 'x');
+    CHECK(narrow[1] == 0x78787878);
+    CHECK(wide[0] == 0x7878787878787878);
 }
 
 TEST_CASE("a file that shrinks after it was opened is an error, not a crash") {

@@ -5,16 +5,18 @@
 #include <string>
 #include <vector>
 
+#include "attention_file.hpp"
+#include "attention_rules_file.hpp"
 #include "case.hpp"
 #include "float_buffer.hpp"
 #include "headwise/tensor.hpp"
-#include "safetensors.hpp"
 
 namespace headwise::tools {
 
 /// Query, key, value and out of one attention call, with the memory they lie in.
 struct AttentionTensors {
-    AttentionCase sizes;
+    AttentionCase sizes;  ///< of the call: batch is the number of sequences, lengths are those of the longest
+    Extents query_extents{}, key_extents{}, value_extents{};  ///< of the tensors: others where sequences are packed or paged
     FloatBuffer query_data, key_data, value_data, out_data;
 
     /// What the model itself computed, for some of the queries, laid out as out; none where the file has no "expected".
@@ -27,6 +29,8 @@ struct AttentionTensors {
     TensorView<float, 4> out() const;
     TensorView<const float, 4> expected() const;  ///< [batch, heads, expected_rows.size(), value_dim]
 
+    /// [batch, heads, length, dim]
+    Extents out_view_extents() const;
     /// The shape of out as it lies in memory.
     std::vector<std::int64_t> out_extents() const;
 };
@@ -40,13 +44,17 @@ struct AttentionFileOptions {
     Layout layout = Layout::bhsd;
 };
 
-/// The sizes of what the functions below would read, by the file's header alone. Throws UsageError, naming file and tensor.
+/// The sizes of plain attention on the tensors of a file, by its header alone. Throws UsageError, naming file and tensor, as for a
+/// file with tensors that ask for more.
 AttentionShape read_attention_shape(const std::string& path, Layout layout);
 
-/// The tensors "q", "k" and "v" of a safetensors file. Throws UsageError, naming file and tensor.
-AttentionTensors read_attention_tensors(const std::string& path, const AttentionFileOptions& options);
+/// The tensors "q", "k" and "v" of a file, in sequences as `rules` say, which are those of the file. Throws UsageError, naming file
+/// and tensor.
+AttentionTensors read_attention_tensors(const AttentionFile& file, const AttentionFileOptions& options,
+                                        const AttentionRules& rules);
 
-/// And, where there is one, the model's own output: "expected", of all queries or of those that "expected_rows" (I32) names.
+/// For plain attention, and with the model's own output where there is one: "expected", of all queries or of those that
+/// "expected_rows" (I32) names.
 AttentionTensors read_attention_tensors_with_expected(const std::string& path, const AttentionFileOptions& options);
 
 }  // namespace headwise::tools

@@ -2,113 +2,41 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
-#include <map>
-#include <set>
-#include <vector>
 
+#include "key_values.hpp"
 #include "usage_error.hpp"
 
 namespace headwise::tools {
 namespace {
 
-template <class T, std::size_t N>
-using Names = std::array<std::pair<std::string_view, T>, N>;
-
 constexpr Names<Layout, 2> kLayouts{{{"bhsd", Layout::bhsd}, {"bshd", Layout::bshd}}};
 constexpr Names<Causal, 3> kCausals{
     {{"none", Causal::none}, {"top-left", Causal::top_left}, {"bottom-right", Causal::bottom_right}}};
 
-template <class T, std::size_t N>
-T from_name(const Names<T, N>& names, std::string_view what, std::string_view name) {
-    std::vector<std::string_view> known;
-    for (const auto& [candidate, value] : names) {
-        if (candidate == name) return value;
-        known.push_back(candidate);
-    }
-    throw UsageError(fmt::format("{} is '{}': expected {}", what, name, fmt::join(known, ", ")));
-}
-
-template <class T, std::size_t N>
-std::string_view to_name(const Names<T, N>& names, T value) {
-    for (const auto& [name, candidate] : names) {
-        if (candidate == value) return name;
-    }
-    return "?";
-}
-
 // No dimension beyond: with at most four of them below 2^31 and a check in floating point, nothing can overflow on the way.
 constexpr std::int64_t kMaxDimension = std::int64_t{1} << 31;
 
-/// The key=value pairs of a case, drawn one by one; finish() rejects those that nobody asked for.
-class Keys {
+/// The keys of a case.
+class Keys : public KeyValues {
   public:
-    explicit Keys(std::string_view text) : text_(text), op_(text.substr(0, text.find(':'))) {
+    explicit Keys(std::string_view text) : KeyValues(fmt::format("case '{}'", text)), op_(text.substr(0, text.find(':'))) {
         if (op_.size() == text.size()) throw bad("expected OP:KEY=VALUE,..., as in matmul:m=512,n=768,k=768");
-        for (std::string_view rest = text.substr(op_.size() + 1); !rest.empty();) {
-            const std::string_view pair = rest.substr(0, rest.find(','));
-            rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
-            const std::size_t equals = pair.find('=');
-            if (equals == std::string_view::npos || equals == 0) throw bad(fmt::format("'{}' is not KEY=VALUE", pair));
-            const std::string_view key = pair.substr(0, equals);
-            if (!values_.emplace(key, pair.substr(equals + 1)).second) throw bad(fmt::format("the key '{}' appears twice", key));
-        }
+        add(text.substr(op_.size() + 1));
     }
 
     std::string_view op() const { return op_; }
 
-    std::optional<std::string_view> text(std::string_view key) {
-        known_.push_back(key);
-        const auto it = values_.find(key);
-        return it == values_.end() ? std::nullopt : std::optional(it->second);
-    }
-
     std::int64_t size(std::string_view key, std::optional<std::int64_t> fallback = {}, std::int64_t least = 1) {
-        const auto value = text(key);
-        if (!value && !fallback) throw bad(fmt::format("the key '{}' is missing", key));
-        if (!value) return *fallback;
-        std::int64_t number = 0;
-        const auto [end, error] = std::from_chars(value->begin(), value->end(), number);
-        if (error != std::errc{} || end != value->end() || number < least || number > kMaxDimension) {
-            throw bad(fmt::format("{} is '{}': expected a whole number from {} to {}", key, *value, least, kMaxDimension));
-        }
-        return number;
+        return whole(key, least, kMaxDimension, fallback);
     }
 
-    std::optional<float> number(std::string_view key) {
-        const auto value = text(key);
-        if (!value) return std::nullopt;
-        float result = 0;
-        const auto [end, error] = std::from_chars(value->begin(), value->end(), result);
-        if (error != std::errc{} || end != value->end() || !std::isfinite(result)) {
-            throw bad(fmt::format("{} is '{}': expected a finite number", key, *value));
-        }
-        return result;
-    }
+    std::optional<float> number(std::string_view key) { return KeyValues::number<float>(key); }
 
-    template <class T, std::size_t N>
-    T name(std::string_view key, const Names<T, N>& names, T fallback) {
-        const auto value = text(key);
-        return value ? from_name(names, fmt::format("case '{}': {}", text_, key), *value) : fallback;
-    }
-
-    void finish() const {
-        for (const auto& [key, value] : values_) {
-            if (std::ranges::find(known_, key) == known_.end()) {
-                throw bad(fmt::format("unknown key '{}'; {} has {}", key, op_, fmt::join(known_, ", ")));
-            }
-        }
-    }
-
-    UsageError bad(std::string_view why) const { return UsageError(fmt::format("case '{}': {}", text_, why)); }
+    void finish() const { KeyValues::finish(op_); }
 
   private:
-    std::string_view text_, op_;
-    std::map<std::string_view, std::string_view> values_;
-    std::vector<std::string_view> known_;
+    std::string_view op_;
 };
 
 AttentionCase parse_attention(Keys& keys) {

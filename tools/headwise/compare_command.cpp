@@ -7,6 +7,7 @@
 
 #include "attention_file_arguments.hpp"
 #include "commands.hpp"
+#include "compare_variants.hpp"
 #include "comparison.hpp"
 #include "engine_options.hpp"
 #include "machine_probe.hpp"
@@ -48,29 +49,21 @@ std::vector<SuiteEntry> entries(const CompareArguments& arguments) {
         check_case_memory(sizes, 0.8 * available_memory());
         result.push_back({.name = case_text(sizes), .sizes = sizes, .file = {}, .file_options = {}});
     }
-    if (arguments.inputs.empty() && arguments.file.given()) {
-        throw UsageError("--causal, --scale and --layout belong to --input; a --case has keys of these names");
-    }
     if (!result.empty()) return result;
     if (arguments.suite == "default") return default_suite(arguments.data);
     if (arguments.suite == "real") return real_suite(arguments.data);
-    throw UsageError(fmt::format("--suite is '{}': expected default or real", arguments.suite));
+    throw UsageError(fmt::format("--suite is '{}': expected default, real or variants", arguments.suite));
 }
 
 /// Times one entry after the other and prints its row.
 class Comparer {
   public:
-    Comparer(std::vector<int> thread_counts, const std::vector<SuiteEntry>& suite)
+    Comparer(const std::vector<int>& thread_counts, const std::vector<SuiteEntry>& suite)
         : probe_(active_isa()), progress_(1 + static_cast<int>(suite.size() * (thread_counts.size() + 1))) {
         for (const SuiteEntry& entry : suite) name_width_ = std::max(name_width_, entry.name.size());
-        comparison_.isa = active_isa();
-        comparison_.thread_counts = std::move(thread_counts);
         progress_.show("peaks of this machine");
-        for (const int threads : comparison_.thread_counts) {
-            teams_.push_back(std::make_unique<ThreadTeam>(threads));
-            comparison_.multiply_add_gflops[threads] = probe_.best_multiply_add_gflops(*teams_.back());
-            comparison_.read_gigabytes[threads] = probe_.best_read_gigabytes(*teams_.back());
-        }
+        for (const int threads : thread_counts) teams_.push_back(std::make_unique<ThreadTeam>(threads));
+        comparison_ = {measure_peaks(probe_, teams_), {}};
         progress_.advance();
         print(table_header(comparison_, name_width_));
     }
@@ -139,24 +132,24 @@ class Comparer {
     Comparison comparison_;
 };
 
-void write_file(const std::string& path, const std::string& text) {
-    OutputFile file(path);
-    file.write(text);
-    file.commit();
-}
-
 void compare(CompareArguments arguments) {
     if (arguments.threads.empty()) {
         arguments.threads = {1};
         if (cpu_info().logical_cores > 1) arguments.threads.push_back(cpu_info().logical_cores);
     }
     check_threads(arguments.threads);
-    const std::vector<SuiteEntry> suite = entries(arguments);
+    if (arguments.inputs.empty() && arguments.file.given())
+        throw UsageError("--causal, --scale and --layout belong to --input; a --case has keys of these names");
+    // --case and --input take the place of any suite.
+    const bool variants = arguments.suite == "variants" && arguments.cases.empty() && arguments.inputs.empty();
+    if (variants && !arguments.plot.empty()) throw UsageError("--plot draws cases: expected another --suite than variants");
+    const std::vector<SuiteEntry> suite = variants ? std::vector<SuiteEntry>() : entries(arguments);
     // What can go wrong at the end should go wrong now.
     for (const std::string& path : {arguments.json, arguments.csv}) {
         if (!path.empty()) const OutputFile writable(path);
     }
     if (!arguments.plot.empty()) check_plot(arguments.plot);
+    if (variants) return compare_variants(arguments.threads, arguments.json, arguments.csv);
 
     Comparer comparer(arguments.threads, suite);
     for (const SuiteEntry& entry : suite) comparer.add(entry);
@@ -194,7 +187,11 @@ void add_compare_command(CLI::App& program) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->expected(1);
     arguments->file.add_to(*command);
-    command->add_option("--suite", arguments->suite, "default, or real: the real inputs alone")->type_name("NAME");
+    command
+        ->add_option("--suite", arguments->suite,
+                     "default; real: the real inputs alone; variants: what masks, windows, pages and all other variants cost "
+                     "beside plain attention")
+        ->type_name("NAME");
     command->add_option("--data", arguments->data, "directory of the real inputs")->type_name("DIR");
     command->add_option("--threads", arguments->threads, "numbers of threads, as in 1,2; default 1 and all cores")
         ->type_name("N,...")

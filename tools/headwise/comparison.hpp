@@ -1,11 +1,10 @@
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "case.hpp"
-#include "headwise/cpu.hpp"
+#include "machine_probe.hpp"
 #include "measure.hpp"
 #include "workload.hpp"
 
@@ -35,11 +34,9 @@ struct CaseResult {
     bool checked() const { return accuracy.rows > 0; }
 };
 
-struct Comparison {
-    Isa isa = Isa::scalar;
-    std::vector<int> thread_counts;
-    std::map<int, double> multiply_add_gflops, read_gigabytes;  ///< by number of threads, before the first case
-    std::vector<CaseResult> results;                            ///< by case, then by number of threads
+/// The peaks are those before the first case.
+struct Comparison : MachinePeaks {
+    std::vector<CaseResult> results;  ///< by case, then by number of threads
 };
 
 Bound bound_of(const Workload& workload);

@@ -120,4 +120,14 @@ double MachineProbe::best_read_gigabytes(ThreadTeam& team) {
     return best;
 }
 
+MachinePeaks measure_peaks(MachineProbe& probe, std::span<const std::unique_ptr<ThreadTeam>> teams) {
+    MachinePeaks peaks{.isa = probe.isa(), .thread_counts = {}, .multiply_add_gflops = {}, .read_gigabytes = {}};
+    for (const auto& team : teams) {
+        peaks.thread_counts.push_back(team->threads());
+        peaks.multiply_add_gflops[team->threads()] = probe.best_multiply_add_gflops(*team);
+        peaks.read_gigabytes[team->threads()] = probe.best_read_gigabytes(*team);
+    }
+    return peaks;
+}
+
 }  // namespace headwise::tools

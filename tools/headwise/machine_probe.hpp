@@ -2,6 +2,9 @@
 
 #include <atomic>
 #include <map>
+#include <memory>
+#include <span>
+#include <vector>
 
 #include "float_buffer.hpp"
 #include "headwise/cpu.hpp"
@@ -42,5 +45,14 @@ class MachineProbe {
     FloatBuffer buffer_;                                // made at the first read
     std::atomic<std::int64_t> next_chunk_{0};
 };
+
+/// What a machine can do at several numbers of threads.
+struct MachinePeaks {
+    Isa isa = Isa::scalar;
+    std::vector<int> thread_counts;
+    std::map<int, double> multiply_add_gflops, read_gigabytes;  ///< by number of threads
+};
+
+MachinePeaks measure_peaks(MachineProbe& probe, std::span<const std::unique_ptr<ThreadTeam>> teams);
 
 }  // namespace headwise::tools

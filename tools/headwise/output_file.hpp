@@ -29,4 +29,7 @@ class OutputFile {
     int descriptor_ = -1;
 };
 
+/// The whole text, by an OutputFile.
+void write_file(const std::string& path, std::string_view text);
+
 }  // namespace headwise::tools

@@ -19,4 +19,7 @@ std::string comparison_json(const Comparison& comparison);
 /// A line for each result, with a header; RFC 4180.
 std::string comparison_csv(const Comparison& comparison);
 
+/// The text as one field, in quotes where it must be.
+std::string csv_field(std::string text);
+
 }  // namespace headwise::tools

@@ -5,15 +5,12 @@
 #include "report.hpp"
 
 namespace headwise::tools {
-namespace {
 
-std::string quoted(std::string text) {
+std::string csv_field(std::string text) {
     if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
     for (std::size_t i = 0; (i = text.find('"', i)) != std::string::npos; i += 2) text.insert(i, 1, '"');
     return '"' + text + '"';
 }
-
-}  // namespace
 
 std::string comparison_csv(const Comparison& comparison) {
     std::string text =
@@ -24,8 +21,8 @@ std::string comparison_csv(const Comparison& comparison) {
         const std::string fraction = fmt::format("{}", result.measurement.fraction.median);
         const bool memory = result.bound == Bound::memory;
         const auto if_checked = [&](double value) { return result.checked() ? fmt::format("{}", value) : std::string(); };
-        text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\n", quoted(result.name), case_op(result.sizes),
-                            quoted(case_text(result.sizes)), result.threads, result.measurement.seconds.median, result.gflops(),
+        text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\n", csv_field(result.name), case_op(result.sizes),
+                            csv_field(case_text(result.sizes)), result.threads, result.measurement.seconds.median, result.gflops(),
                             memory ? "" : fraction, memory ? fraction : "", if_checked(accuracy.naive_gflops),
                             if_checked(result.speedup()), if_checked(accuracy.engine_error), if_checked(accuracy.naive_error));
     }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "report.hpp"
+#include "report_machine.hpp"
 
 namespace headwise::tools {
 namespace {
@@ -35,12 +36,6 @@ struct ShapeJson {
                 {"causal", causal_name(c.causal)}};
     }
 };
-
-Json by_threads(const std::map<int, double>& values) {
-    Json json = Json::object();
-    for (const auto& [threads, value] : values) json[std::to_string(threads)] = value;
-    return json;
-}
 
 Json quartiles_json(const Quartiles& q) {
     return {q.low, q.median, q.high};
@@ -88,15 +83,7 @@ Json result_json(const CaseResult& result) {
 }  // namespace
 
 std::string comparison_json(const Comparison& comparison) {
-    const CpuInfo& cpu = cpu_info();
-    Json json{{"schema", "headwise.compare/1"},
-              {"machine",
-               {{"cpu", cpu.model},
-                {"isa", isa_name(comparison.isa)},
-                {"threads", cpu.logical_cores},
-                {"fma_peak_gflops", by_threads(comparison.multiply_add_gflops)},
-                {"read_bandwidth_gbs", by_threads(comparison.read_gigabytes)}}},
-              {"results", Json::array()}};
+    Json json{{"schema", "headwise.compare/1"}, {"machine", machine_json(comparison)}, {"results", Json::array()}};
     for (const CaseResult& result : comparison.results) json["results"].push_back(result_json(result));
     return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

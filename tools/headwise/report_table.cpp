@@ -1,16 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "report.hpp"
+#include "report_machine.hpp"
 
 namespace headwise::tools {
 namespace {
-
-std::string threads_text(int threads) {
-    return fmt::format("{} thread{}", threads, threads == 1 ? "" : "s");
-}
 
 /// A rate with three digits or more: 0.95, 23.4, 116, 2310.
 std::string rate(double value) {
@@ -34,13 +30,6 @@ bool any(const Comparison& comparison, auto&& condition) {
 }  // namespace
 
 std::string table_header(const Comparison& comparison, std::size_t name_width) {
-    const CpuInfo& cpu = cpu_info();
-    std::string text = fmt::format("{}, {} core{}, ISA {} ({})\n", cpu.model, cpu.physical_cores,
-                                   cpu.physical_cores == 1 ? "" : "s", isa_name(comparison.isa), isa_reason());
-    for (const int threads : comparison.thread_counts) {
-        text += fmt::format("{}: FMA peak {:.1f} GF/s, read bandwidth {:.1f} GB/s\n", threads_text(threads),
-                            comparison.multiply_add_gflops.at(threads), comparison.read_gigabytes.at(threads));
-    }
     std::string above = fmt::format("\n{:<{}} {:>7}", "", name_width, "naive");
     std::string below = fmt::format("{:<{}} {:>7}", "case", name_width, "GF/s");
     for (const int threads : comparison.thread_counts) {
@@ -49,7 +38,7 @@ std::string table_header(const Comparison& comparison, std::size_t name_width) {
     }
     above += fmt::format("  {:>7}  {:>17}", "speed-", "max. error to f64");
     below += fmt::format("  {:>7}  {:>8} {:>8}", "up", "engine", "naive");
-    return text + above + "\n" + below + "\n";
+    return machine_text(comparison) + above + "\n" + below + "\n";
 }
 
 std::string table_row(std::span<const CaseResult> results, std::size_t name_width) {

@@ -1,12 +1,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <iterator>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "attention_file_arguments.hpp"
+#include "attention_variant_arguments.hpp"
+#include "attention_weights_arguments.hpp"
+#include "attention_weights_tensors.hpp"
 #include "commands.hpp"
 #include "engine_options.hpp"
 #include "headwise/attention.hpp"
+#include "headwise/attention_weights.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/reference.hpp"
 #include "output_file.hpp"
@@ -18,50 +27,156 @@ namespace {
 struct RunArguments {
     std::string input, output;
     AttentionFileArguments file;
+    AttentionVariantArguments variants;
+    AttentionWeightsArguments weights;
     int threads = 0;  // 0: as many as there are cores
-    bool reference = false;
+    bool reference = false, log_sum_exp = false, explain = false;
 };
 
-/// The naive loops in f64 on the same tensors, rounded to f32 at the end.
-void run_reference(const AttentionTensors& tensors, const AttentionOptions& options) {
-    const auto widened = [](const FloatBuffer& buffer) { return std::vector<double>(buffer.span().begin(), buffer.span().end()); };
-    const auto view = []<class T>(T* data, const auto& like) { return TensorView<T, 4>(data, like.extent, like.stride); };
-    const std::vector<double> query = widened(tensors.query_data), key = widened(tensors.key_data),
-                              value = widened(tensors.value_data);
-    std::vector<double> out(tensors.out_data.span().size());
-    reference::attention<double>(view(query.data(), tensors.query()), view(key.data(), tensors.key()),
-                                 view(value.data(), tensors.value()), view(out.data(), tensors.out()), options);
-    std::ranges::transform(out, tensors.out_data.data(), [](double x) { return static_cast<float>(x); });
+/// One call on the tensors of a file, and the memory of all that it reads and writes.
+struct RunCall {
+    AttentionRules rules;
+    AttentionTensors tensors;
+    std::optional<RopeTable> rope;
+    AttentionOptions options;
+    FloatBuffer log_sum_exp;  // [batch, heads, length]; without memory unless asked for or needed for the weights
+    AttentionWeightsTensors weights;
+
+    bool empty() const { return tensors.out_data.size() == 0; }
+
+    TensorView<float, 3> log_sum_exp_view() const {
+        const Extents& q = tensors.query_extents;
+        return {log_sum_exp.data(), {q[0], q[1], q[2]}};
+    }
+
+    AttentionArguments arguments() const {
+        AttentionArguments result = rules.arguments();
+        result.query = tensors.query();
+        result.key = tensors.key();
+        result.value = tensors.value();
+        result.out = tensors.out();
+        result.log_sum_exp = log_sum_exp_view();
+        return result;
+    }
+};
+
+/// The farthest position that a query or key is turned for.
+std::int64_t farthest_position(const AttentionShape& shape, const AttentionRules& rules) {
+    std::int64_t farthest = std::max(shape.query_length, shape.key_length);
+    for (const auto* positions : {&rules.query_positions, &rules.key_positions}) {
+        for (const std::int64_t position : positions->values()) farthest = std::max(farthest, std::abs(position));
+    }
+    return farthest;
 }
 
-std::string run_engine(const AttentionTensors& tensors, const AttentionOptions& options, int threads) {
+/// Everything read and checked that can be checked before the call.
+void prepare(const RunArguments& arguments, const AttentionFile& file, const AttentionFileOptions& file_options, RunCall& call) {
+    const std::optional<RopeArgument> rope = arguments.variants.rope();
+    call.options = arguments.variants.added_to({.causal = file_options.causal, .scale = file_options.scale});
+    call.rules = read_attention_rules(file);
+    file.expect(!call.rules.scales.given() || !call.options.scale, "tensor 'scales' is there, --scale is given: expected one");
+    file.expect(rope || !call.rules.query_positions.given(), "tensor 'q_positions' is there, but no --rope that would need it");
+    file.expect(rope || !call.rules.key_positions.given(), "tensor 'k_positions' is there, but no --rope that would need it");
+    call.tensors = read_attention_tensors(file, file_options, call.rules);
+    if (arguments.weights.given()) {
+        call.weights = AttentionWeightsTensors(arguments.weights, file, call.tensors, arguments.reference);
+    }
+    if (arguments.log_sum_exp || arguments.weights.given()) {
+        const Extents& q = call.tensors.query_extents;
+        call.log_sum_exp = FloatBuffer(q[0] * q[1] * q[2]);
+    }
+    if (rope && !call.empty()) {
+        const AttentionShape& shape = call.tensors.sizes.shape;
+        call.rope.emplace(make_rope_table(*rope, shape.head_dim, farthest_position(shape, call.rules)));
+        call.options.rope = &*call.rope;
+    }
+}
+
+/// The weights of all, of which some are asked for.
+void weigh_by_reference(const RunCall& call, const TensorView<const double, 4>& query, const TensorView<const double, 4>& key) {
+    const std::array<std::int64_t, 4> extents{query.extent[0], query.extent[1], query.extent[2],
+                                              call.tensors.sizes.shape.key_length};
+    std::vector<double> weights(static_cast<std::size_t>(extents[0] * extents[1] * extents[2] * extents[3]));
+    reference::attention_weights<double>(query, key, {weights.data(), extents}, call.options, call.rules.arguments());
+    call.weights.take_weights({weights.data(), extents}, call.rules.cumulative_query_lengths.values());
+}
+
+/// The naive loops in f64 on the same tensors, rounded to f32 at the end.
+void run_reference(const RunCall& call) {
+    const AttentionTensors& tensors = call.tensors;
+    const auto widened = [](const FloatBuffer& buffer) { return std::vector<double>(buffer.span().begin(), buffer.span().end()); };
+    const auto view = []<class T>(T* data, const auto& like) { return TensorView<T, 4>(data, like.extent, like.stride); };
+    const auto round = [](const std::vector<double>& from, const FloatBuffer& to) {
+        std::ranges::transform(from, to.data(), [](double x) { return static_cast<float>(x); });
+    };
+    const std::vector<double> query = widened(tensors.query_data), key = widened(tensors.key_data),
+                              value = widened(tensors.value_data);
+    const TensorView<const double, 4> query_view = view(query.data(), tensors.query()), key_view = view(key.data(), tensors.key());
+    std::vector<double> out(tensors.out_data.span().size()), log_sum_exp(call.log_sum_exp.span().size());
+    reference::attention<double>(query_view, key_view, view(value.data(), tensors.value()), view(out.data(), tensors.out()),
+                                 call.options, call.rules.arguments(), {log_sum_exp.data(), call.log_sum_exp_view().extent});
+    round(out, tensors.out_data);
+    round(log_sum_exp, call.log_sum_exp);
+    if (!call.weights.empty()) weigh_by_reference(call, query_view, key_view);
+}
+
+/// Returns how it was computed, for people; with `explain` in more lines.
+std::string run_engine(const RunCall& call, int threads, bool explain) {
     ThreadTeam team(threads);
-    const double seconds = team.run([&] {
+    return team.run([&] {
+        const AttentionArguments arguments = call.arguments();
         const double start = now();
-        attention(tensors.query(), tensors.key(), tensors.value(), tensors.out(), options);
-        return now() - start;
+        attention(arguments, call.options);
+        if (!call.weights.empty()) attention_weights(arguments, call.options, call.weights.request(), call.weights.views());
+        const double seconds = now() - start;
+        const std::string how =
+            fmt::format("({}, {} thread{}, {:.3g} ms)\n", isa_name(active_isa()), threads, threads == 1 ? "" : "s", 1e3 * seconds);
+        return explain ? how + AttentionPlan(call.tensors.sizes.shape, call.options).explain(arguments).text() : how;
     });
-    return fmt::format("{}, {} thread{}, {:.3g} ms", isa_name(active_isa()), threads, threads == 1 ? "" : "s", 1e3 * seconds);
+}
+
+std::string compute(const RunArguments& arguments, const AttentionFile& file, const RunCall& call) {
+    if (call.empty()) return "(nothing to compute)\n";
+    try {
+        if (!arguments.reference) {
+            return run_engine(call, arguments.threads > 0 ? arguments.threads : cpu_info().logical_cores, arguments.explain);
+        }
+        run_reference(call);
+        return "(naive f64 reference)\n";
+    } catch (const Error& error) {
+        throw error_of_file(file, error);
+    }
+}
+
+/// What is written.
+std::vector<WrittenTensor> results(const RunArguments& arguments, const RunCall& call) {
+    std::vector<WrittenTensor> tensors{{"out", call.tensors.out_extents(), call.tensors.out_data.span()}};
+    if (arguments.log_sum_exp) {
+        const auto& extents = call.log_sum_exp_view().extent;
+        tensors.push_back({"log_sum_exp", {extents.begin(), extents.end()}, call.log_sum_exp.span()});
+    }
+    std::ranges::copy(call.weights.written(), std::back_inserter(tensors));
+    return tensors;
 }
 
 void run(const RunArguments& arguments) {
-    const AttentionTensors tensors = read_attention_tensors(arguments.input, arguments.file.options());
-    const AttentionOptions options{.causal = tensors.sizes.causal, .scale = tensors.sizes.scale};
+    if (arguments.explain && arguments.reference) {
+        throw UsageError("--explain tells what the engine does: it does not go with --reference");
+    }
+    arguments.weights.check(arguments.reference);
+    const AttentionFileOptions file_options = arguments.file.options();
+    const AttentionFile file(arguments.input, file_options.layout);
+    RunCall call;
+    prepare(arguments, file, file_options, call);
     {
         const OutputFile writable(arguments.output);
     }  // fail before the work, not after
-    std::string how = "nothing to compute";
-    if (tensors.out_data.size() > 0) {
-        if (arguments.reference) {
-            run_reference(tensors, options);
-            how = "naive f64 reference";
-        } else {
-            how = run_engine(tensors, options, arguments.threads > 0 ? arguments.threads : cpu_info().logical_cores);
-        }
-    }
-    const FloatTensor out{"out", tensors.out_extents(), tensors.out_data.span()};
-    write_safetensors(arguments.output, std::span(&out, 1));
-    fmt::print("{}: out [{}] ({})\n", arguments.output, fmt::join(out.shape, ", "), how);
+    const std::string how = compute(arguments, file, call);
+    const std::vector<WrittenTensor> written = results(arguments, call);
+    write_safetensors(arguments.output, written);
+    std::vector<std::string> names;
+    for (const WrittenTensor& tensor : written) names.push_back(fmt::format("{} [{}]", tensor.name, fmt::join(tensor.shape, ", ")));
+    fmt::print("{}: {} {}", arguments.output, fmt::join(names, ", "), how);
 }
 
 }  // namespace
@@ -76,9 +191,15 @@ void add_run_command(CLI::App& program) {
         ->type_name("FILE")
         ->required();
     arguments->file.add_to(*command);
+    arguments->variants.add_to(*command);
+    command->add_flag("--lse", arguments->log_sum_exp,
+                      "also write log_sum_exp [B,Hq,Sq], F32: the natural log of each row's denominator");
+    arguments->weights.add_to(*command);
     const auto threads = command->add_option("--threads", arguments->threads, "default: all cores")->type_name("N");
     const auto isa = add_isa_option(*command);
+    command->add_flag("--explain", arguments->explain, "print kernel, blocks, tasks and costs of this call");
     command->add_flag("--reference", arguments->reference, "run the naive f64 loops instead of the engine");
+    command->footer(attention_rules_help());
     command->callback([arguments, isa, threads] {
         if (threads->count() > 0) check_threads({arguments->threads});
         choose_isa(*isa);

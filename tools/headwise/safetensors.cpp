@@ -87,6 +87,14 @@ void SafetensorsFile::read(const TensorEntry& entry, std::span<std::int32_t> out
     read_bytes(entry, "I32", std::as_writable_bytes(out));
 }
 
+void SafetensorsFile::read(const TensorEntry& entry, std::span<std::int64_t> out) const {
+    read_bytes(entry, "I64", std::as_writable_bytes(out));
+}
+
+void SafetensorsFile::read(const TensorEntry& entry, std::span<std::uint8_t> out) const {
+    read_bytes(entry, entry.dtype == "BOOL" ? "BOOL" : "U8", std::as_writable_bytes(out));
+}
+
 void SafetensorsFile::read_bytes(const TensorEntry& entry, std::string_view dtype, std::span<std::byte> out) const {
     if (entry.dtype != dtype) {
         throw UsageError(
@@ -100,14 +108,14 @@ void SafetensorsFile::read_bytes(const TensorEntry& entry, std::string_view dtyp
     }
 }
 
-void write_safetensors(const std::string& path, std::span<const FloatTensor> tensors,
+void write_safetensors(const std::string& path, std::span<const WrittenTensor> tensors,
                        const std::map<std::string, std::string>& metadata) {
     nlohmann::ordered_json header = nlohmann::ordered_json::object();
     if (!metadata.empty()) header["__metadata__"] = metadata;
     std::uint64_t position = 0;
-    for (const FloatTensor& tensor : tensors) {
+    for (const WrittenTensor& tensor : tensors) {
         const std::uint64_t end = position + tensor.data.size_bytes();
-        header[tensor.name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {position, end}}};
+        header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {position, end}}};
         position = end;
     }
     std::string text = header.dump();
@@ -117,7 +125,7 @@ void write_safetensors(const std::string& path, std::span<const FloatTensor> ten
     const auto length = std::bit_cast<std::array<std::byte, 8>>(static_cast<std::uint64_t>(text.size()));
     file.write(length);
     file.write(text);
-    for (const FloatTensor& tensor : tensors) file.write(std::as_bytes(tensor.data));
+    for (const WrittenTensor& tensor : tensors) file.write(tensor.data);
     file.commit();
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace headwise::tools {
@@ -43,9 +44,12 @@ class SafetensorsFile {
     const SafetensorsHeader& header() const { return header_; }
     const std::string& path() const { return path_; }
 
-    /// Reads the tensor's data. `out` holds exactly its number of elements. Throws UsageError unless the dtype is F32 or I32.
+    /// Reads the tensor's data. `out` holds exactly its number of elements. Throws UsageError unless the dtype is that of `out`:
+    /// F32, I32, I64, for bytes U8 or BOOL.
     void read(const TensorEntry& entry, std::span<float> out) const;
     void read(const TensorEntry& entry, std::span<std::int32_t> out) const;
+    void read(const TensorEntry& entry, std::span<std::int64_t> out) const;
+    void read(const TensorEntry& entry, std::span<std::uint8_t> out) const;
 
   private:
     void read_bytes(const TensorEntry& entry, std::string_view dtype, std::span<std::byte> out) const;
@@ -56,15 +60,21 @@ class SafetensorsFile {
     SafetensorsHeader header_;
 };
 
-/// A tensor to be written.
-struct FloatTensor {
+/// A tensor to be written: F32 or I32, by its elements.
+struct WrittenTensor {
+    WrittenTensor(std::string name_, std::vector<std::int64_t> shape_, std::span<const float> values)
+        : name(std::move(name_)), shape(std::move(shape_)), dtype("F32"), data(std::as_bytes(values)) {}
+    WrittenTensor(std::string name_, std::vector<std::int64_t> shape_, std::span<const std::int32_t> values)
+        : name(std::move(name_)), shape(std::move(shape_)), dtype("I32"), data(std::as_bytes(values)) {}
+
     std::string name;
     std::vector<std::int64_t> shape;
-    std::span<const float> data;
+    std::string_view dtype;
+    std::span<const std::byte> data;
 };
 
-/// Writes a safetensors file of F32 tensors; the file appears complete or not at all.
-void write_safetensors(const std::string& path, std::span<const FloatTensor> tensors,
+/// Writes a safetensors file; it appears complete or not at all.
+void write_safetensors(const std::string& path, std::span<const WrittenTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace headwise::tools

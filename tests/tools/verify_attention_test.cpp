@@ -1,0 +1,29 @@
+// Attention with every variant and their combinations, drawn at random: HEADWISE_TEST_CASES=N tries N calls, HEADWISE_TEST_SEED=S
+// starts with that of seed S.
+#include <doctest/doctest.h>
+
+#include "tests/support/random_numbers.hpp"
+#include "verify_attention.hpp"
+
+namespace headwise::tools {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kCases = 2000;  // ten times slower each
+#else
+constexpr int kCases = 20000;
+#endif
+
+TEST_CASE("random calls of all variants hold the numerical contract, the same bits on any number of workers") {
+    AttentionVerifier verifier;
+    const int cases = test::test_cases(kCases);
+    for (int i = 0; i < cases; ++i) {
+        const std::uint64_t seed = test::test_seed() + static_cast<std::uint64_t>(i);
+        INFO(test::reproduction(seed));
+        const AttentionVerdict verdict = verifier.verify(seed);
+        CHECK_MESSAGE(verdict.passed(), verdict.failure());
+    }
+}
+
+}  // namespace
+}  // namespace headwise::tools

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "case.hpp"
+#include "float_buffer.hpp"
+#include "safetensors.hpp"
+#include "usage_error.hpp"
+
+namespace headwise::tools {
+
+/// [batch, heads, length, dim], whatever the order in memory.
+using Extents = std::array<std::int64_t, 4>;
+
+/// For messages.
+std::string extents_text(const Extents& extents);
+
+/// A tensor that a file may have. Views of it are of this object's memory.
+template <class T>
+struct OptionalTensor {
+    std::vector<std::int64_t> shape;
+    std::vector<T> memory;  ///< one element more than there are, so that a tensor of none is told from no tensor
+
+    bool given() const { return !memory.empty(); }
+    std::span<const T> values() const { return given() ? std::span(memory).first(memory.size() - 1) : std::span<const T>(); }
+    template <std::size_t Rank>
+    TensorView<const T, Rank> view() const {
+        std::array<std::int64_t, Rank> extents{};
+        if (!given()) return {};
+        std::ranges::copy(shape, extents.begin());
+        return {memory.data(), extents};
+    }
+};
+
+/// A safetensors file whose tensors are the arguments of attention, read by name. Every error is a UsageError that names file and
+/// tensor.
+class AttentionFile {
+  public:
+    AttentionFile(const std::string& path, Layout layout) : file_(path), layout_(layout) {}
+
+    const std::string& path() const { return file_.path(); }
+    Layout layout() const { return layout_; }
+
+    bool contains(std::string_view name) const { return file_.header().find(name) != nullptr; }
+
+    /// Of one of q, k, v and the like: F32, of four dimensions in the order of the layout.
+    Extents extents(std::string_view name) const;
+
+    /// The whole of such a tensor.
+    FloatBuffer read(std::string_view name) const;
+
+    std::vector<std::int32_t> read_integers(std::string_view name) const;
+
+    /// The tensor, where the file has it: of one of these dtypes, and with as many dimensions as `dimensions` has names for.
+    /// T is that of the dtypes; I32 may be read as std::int64_t.
+    template <class T>
+    OptionalTensor<T> read_optional(std::string_view name, std::initializer_list<std::string_view> dtypes,
+                                    std::initializer_list<std::string_view> dimensions) const;
+
+    void expect(bool condition, const std::string& what) const {
+        if (!condition) throw bad(what);
+    }
+    UsageError bad(std::string_view why) const;
+
+  private:
+    const TensorEntry& entry(std::string_view name, std::initializer_list<std::string_view> dtypes = {"F32"}) const;
+
+    SafetensorsFile file_;
+    Layout layout_;
+};
+
+}  // namespace headwise::tools

@@ -1,0 +1,58 @@
+#include "compare_variants.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "output_file.hpp"
+#include "progress_bar.hpp"
+#include "report_machine.hpp"
+#include "report_variants.hpp"
+
+namespace headwise::tools {
+namespace {
+
+/// All variants, each printed when it is measured.
+VariantComparison measure_variants(const std::vector<VariantEntry>& suite, const std::vector<int>& thread_counts) {
+    std::size_t name_width = 26;
+    for (const VariantEntry& entry : suite) name_width = std::max(name_width, entry.name.size());
+    ProgressBar progress(1 + static_cast<int>(suite.size() * thread_counts.size()));
+    const auto print = [&](const std::string& text) {
+        progress.clear();
+        fmt::print("{}", text);
+        std::fflush(stdout);
+    };
+    progress.show("peaks of this machine");
+    VariantTimer timer(thread_counts);
+    VariantComparison comparison{timer.peaks(), {}};
+    print(variant_header(timer.peaks(), name_width));
+    std::string base;
+    for (const VariantEntry& entry : suite) {
+        const std::vector<VariantResult> results = timer.time(entry, [&](int threads) {
+            progress.advance();
+            progress.show(fmt::format("{}, {}", entry.name, threads_text(threads)));
+        });
+        if (entry.base != base) print(variant_base(entry));
+        base = entry.base;
+        print(variant_row(results, name_width));
+        comparison.results.insert(comparison.results.end(), results.begin(), results.end());
+    }
+    print(variant_notes(comparison));
+    return comparison;
+}
+
+}  // namespace
+
+void compare_variants(const std::vector<int>& thread_counts, const std::string& json, const std::string& csv) {
+    const VariantComparison comparison = measure_variants(variant_suite(), thread_counts);
+    if (!json.empty()) write_file(json, variants_json(comparison));
+    if (!csv.empty()) write_file(csv, variants_csv(comparison));
+    for (const VariantResult& result : comparison.results) {
+        if (result.accuracy.wrong())
+            throw std::runtime_error(fmt::format("wrong result: {}, {}: error {:.1e}", result.entry.base, result.entry.name,
+                                                 result.accuracy.out.engine_error));
+    }
+}
+
+}  // namespace headwise::tools

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace headwise::tools {
+
+/// `headwise compare --suite variants`: measures, prints the table, and writes the files that have a name. Throws
+/// std::runtime_error after all of that if a result was wrong.
+void compare_variants(const std::vector<int>& thread_counts, const std::string& json, const std::string& csv);
+
+}  // namespace headwise::tools

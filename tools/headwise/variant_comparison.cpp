@@ -1,0 +1,123 @@
+#include "variant_comparison.hpp"
+
+namespace headwise::tools {
+namespace {
+
+// A goal of 1 % asks for many turns, not for long ones: a median of 20 is steady where a neighbour takes the cores for a moment. A
+// case that takes most of a second for a call has 3. All variants together take about 100 s.
+constexpr double kBurst = 0.02;
+constexpr MeasureLimits kLimits{.least_rounds = 9, .seconds = 0.8, .most_seconds = 3, .burst = kBurst};
+
+/// Calls a second, over a burst.
+double call_rate(ThreadTeam& team, const std::function<void()>& call) {
+    return team.run([&] {
+        const double start = now();
+        double elapsed = 0;
+        int calls = 0;
+        while (elapsed < kBurst) {
+            call();
+            ++calls;
+            elapsed = now() - start;
+        }
+        return calls / elapsed;
+    });
+}
+
+std::function<void()> prepare_for(ThreadTeam& team, const VariantCall& call) {
+    return team.run([&] { return prepare(call); });
+}
+
+/// So many copies of the workload that a call which takes the next one finds nothing of it in the last cache.
+std::vector<VariantWorkload> copies_beyond_caches(const VariantEntry& entry) {
+    std::vector<VariantWorkload> copies;
+    double bytes = 0;
+    do {
+        copies.push_back(entry.make());
+        bytes += copies.back().variant.read_bytes();
+    } while (bytes < 4 * static_cast<double>(cpu_info().caches.l3));
+    return copies;
+}
+
+/// A call that takes the next of the copies each time.
+std::function<void()> prepare_in_turn(ThreadTeam& team, const std::vector<VariantWorkload>& copies) {
+    std::vector<std::function<void()>> calls;
+    for (const VariantWorkload& copy : copies) calls.push_back(prepare_for(team, copy.variant));
+    return [calls, next = std::size_t{0}]() mutable { calls[next++ % calls.size()](); };
+}
+
+}  // namespace
+
+Quartiles VariantResult::value() const {
+    const Quartiles& f = measurement.fraction;
+    if (entry.figure != Figure::extra_time) return f;
+    return {1 / f.high - 1, 1 / f.median - 1, 1 / f.low - 1};
+}
+
+std::optional<double> VariantResult::goal() const {
+    return threads >= entry.goal_threads ? entry.goal : std::nullopt;
+}
+
+std::optional<bool> VariantResult::met() const {
+    const std::optional<double> limit = goal();
+    if (!limit || accuracy.wrong()) return limit ? std::optional(false) : std::nullopt;
+    if (!measured()) return std::nullopt;
+    return less_is_better(entry.figure) ? value().median <= *limit : value().median >= *limit;
+}
+
+VariantTimer::VariantTimer(const std::vector<int>& thread_counts) : probe_(active_isa()) {
+    for (const int threads : thread_counts) teams_.push_back(std::make_unique<ThreadTeam>(threads));
+    peaks_ = measure_peaks(probe_, teams_);
+}
+
+std::vector<VariantResult> VariantTimer::time(const VariantEntry& entry, const std::function<void(int)>& before) {
+    const bool from_memory = entry.figure == Figure::bandwidth || entry.figure == Figure::thread_speedup;
+    std::vector<VariantWorkload> copies;
+    if (from_memory)
+        copies = copies_beyond_caches(entry);
+    else
+        copies.push_back(entry.make());
+    const VariantCall& variant = copies.front().variant;
+    prepare_for(*teams_.back(), variant)();
+    const VariantAccuracy accuracy = check_call(variant);
+
+    std::vector<VariantResult> results;
+    for (const auto& team : teams_) {
+        if (before) before(team->threads());
+        VariantResult& result = results.emplace_back();
+        result.entry = entry;
+        result.threads = team->threads();
+        result.flops = variant.flops();
+        result.accuracy = accuracy;
+        if (accuracy.wrong()) continue;
+        if (from_memory)
+            time_from_memory(copies, *team, result);
+        else
+            time_beside_plain(copies.front(), *team, result);
+    }
+    return results;
+}
+
+/// The unit of work is a FLOP where rates are compared, else a call.
+void VariantTimer::time_beside_plain(const VariantWorkload& w, ThreadTeam& team, VariantResult& result) {
+    const auto plain = prepare_for(team, w.plain);
+    const bool by_flops = result.entry.figure == Figure::flop_rate;
+    const double plain_flops = w.plain.flops(), unit = by_flops ? plain_flops : 1, work = by_flops ? result.flops : 1;
+    result.yardstick_unit = plain_flops / unit / 1e9;
+    result.measurement = measure(team, prepare_for(team, w.variant), work, [&] { return unit * call_rate(team, plain); }, kLimits);
+}
+
+void VariantTimer::time_from_memory(const std::vector<VariantWorkload>& copies, ThreadTeam& team, VariantResult& result) {
+    const auto call = prepare_in_turn(team, copies);
+    if (result.entry.figure == Figure::bandwidth) {
+        const double bytes = copies.front().variant.read_bytes();
+        result.yardstick_unit = 1;
+        result.measurement =
+            measure(team, call, bytes / 1e9, [&] { return probe_.read_gigabytes(team, probe_.largest_read(), kBurst); }, kLimits);
+    } else if (team.threads() > 1) {
+        const auto alone = prepare_in_turn(one_thread_, copies);
+        result.yardstick_unit = result.flops / 1e9;
+        result.measurement = measure(team, call, 1, [&] { return call_rate(one_thread_, alone); }, kLimits);
+    }
+}
+
+}  // namespace headwise::tools

@@ -1,0 +1,138 @@
+#include "variant_suite.hpp"
+
+#include <fmt/format.h>
+
+#include <initializer_list>
+#include <utility>
+
+#include "variants.hpp"
+
+namespace headwise::tools {
+namespace {
+
+constexpr std::int64_t kPageSize = 16, kMaskBlock = 64;
+
+// What a variant may cost. Rules that are read pair by pair from memory, rules that are arithmetic on positions, a tanh for each
+// pair, one more number for each row, other addresses alone.
+constexpr double kPairGoal = 0.10, kPositionGoal = 0.05, kSoftcapGoal = 0.15, kRowGoal = 0.01, kPageGoal = 0.05, kLayoutGoal = 0.03;
+
+/// An entry without its plain case.
+struct Variant {
+    std::string name;
+    void (*vary)(VariantWorkload&);
+    std::optional<double> goal{};
+    Figure figure = Figure::extra_time;
+    int goal_threads = 1;
+};
+
+std::string heads_text(const AttentionShape& s) {
+    return s.num_heads == s.num_kv_heads ? fmt::format("{} heads", s.num_heads)
+                                         : fmt::format("{}/{} heads", s.num_heads, s.num_kv_heads);
+}
+
+std::string base_text(const AttentionShape& s, Causal causal) {
+    std::string text = s.query_length == 1 ? "decode" : "prefill";
+    if (s.batch > 1 || s.query_length == 1) text += fmt::format(", batch {}", s.batch);
+    text += ", " + heads_text(s);
+    if (s.query_length != 1 && s.query_length != s.key_length) text += fmt::format(", {} queries", s.query_length);
+    text += fmt::format(", {} keys, D{}", s.key_length, s.head_dim);
+    return causal == Causal::none ? text : text + ", causal";
+}
+
+/// Collects the suite.
+class Suite {
+  public:
+    void add(const AttentionShape& shape, Causal causal, std::initializer_list<Variant> variants) {
+        for (const Variant& v : variants)
+            entries_.push_back({.base = base_text(shape, causal),
+                                .shape = shape,
+                                .causal = causal,
+                                .name = v.name,
+                                .vary = v.vary,
+                                .figure = v.figure,
+                                .goal = v.goal,
+                                .goal_threads = v.goal_threads});
+    }
+
+    std::vector<VariantEntry> take() { return std::move(entries_); }
+
+  private:
+    std::vector<VariantEntry> entries_;
+};
+
+void half_visible(VariantWorkload& w) {
+    add_mask(w, 0.5);
+}
+void most_visible(VariantWorkload& w) {
+    add_mask(w, 0.9);
+}
+void half_of_bits(VariantWorkload& w) {
+    add_mask_bits(w, 0.5);
+}
+void half_of_blocks(VariantWorkload& w) {
+    add_block_mask(w, 0.5, kMaskBlock);
+}
+void in_pages(VariantWorkload& w) {
+    put_into_pages(w, kPageSize);
+}
+std::int64_t window_of(const AttentionShape& shape) {
+    return shape.key_length / 16;
+}
+void narrow_window(VariantWorkload& w) {
+    add_window(w, window_of(w.variant.shape));
+}
+
+}  // namespace
+
+VariantWorkload VariantEntry::make() const {
+    VariantWorkload w = plain_workload(shape, causal);
+    if (vary) vary(w);
+    return w;
+}
+
+std::vector<VariantEntry> variant_suite(const VariantShapes& shapes) {
+    Suite suite;
+    suite.add(shapes.prefill, Causal::none,
+              {{"mask of bytes, 50 % visible", half_visible, kPairGoal},
+               {"mask of bytes, 90 % visible", most_visible, kPairGoal},
+               {"mask of bits, 50 % visible", half_of_bits, kPairGoal},
+               {"additive bias", add_bias, kPairGoal},
+               {"window wider than everything", add_wide_window, kPositionGoal},
+               {"ALiBi", add_alibi, kPositionGoal},
+               {"softcap", add_softcap, kSoftcapGoal},
+               {"sinks", add_sinks},
+               {"log-sum-exp", add_log_sum_exp, kRowGoal},
+               {"scales per head", add_scales},
+               {"pages of 16, shuffled", in_pages, kPageGoal},
+               {"packed QKV, [B,S,3,H,D]", pack_query_key_value, kLayoutGoal},
+               {"[B,S,H,D]", put_heads_inside, kLayoutGoal},
+               {"block mask, 50 % of 64 x 64", half_of_blocks}});
+    suite.add(shapes.prefill, Causal::bottom_right, {{"causal by a mask of bytes", causal_by_mask}});
+    suite.add(shapes.batched_prefill, Causal::none, {{"key lengths, all the same", add_key_lengths, kPositionGoal}});
+    suite.add(shapes.grouped_prefill, Causal::none,
+              {{"mask of bytes, 50 % visible", half_visible, kPairGoal},
+               {"additive bias", add_bias, kPairGoal},
+               {"softcap", add_softcap, kSoftcapGoal},
+               {"pages of 16, shuffled", in_pages, kPageGoal}});
+    // 8.2 times fewer pairs: a ratio of 7 leaves 15 % for the ends of the window.
+    suite.add(shapes.long_prefill, Causal::bottom_right,
+              {{fmt::format("window of {} keys", window_of(shapes.long_prefill)), narrow_window, 7, Figure::speedup}});
+    suite.add(shapes.even_batch, Causal::none,
+              {{fmt::format("ragged, 1 to {} tokens", 2 * shapes.even_batch.query_length), make_ragged, 0.85, Figure::flop_rate}});
+    suite.add(shapes.speculation, Causal::bottom_right, {{"tree mask", tree_instead_of_causal}});
+    suite.add(shapes.decode, Causal::none,
+              {{"pages of 16, shuffled", in_pages, kPageGoal},
+               {"[B,S,H,D]", put_heads_inside, kLayoutGoal},
+               {"key lengths, all the same", add_key_lengths, kPositionGoal},
+               {"mask of bytes, 50 % visible", half_visible, kPairGoal},
+               {"additive bias", add_bias, kPairGoal},
+               {"ALiBi", add_alibi, kPositionGoal},
+               {"softcap", add_softcap, kSoftcapGoal},
+               {"log-sum-exp", add_log_sum_exp, kRowGoal}});
+    suite.add(shapes.shared_key_decode, Causal::none,
+              {{"share of the read bandwidth", nullptr, 0.90, Figure::bandwidth, 2},
+               {"all threads beside one", nullptr, 1.8, Figure::thread_speedup, 2}});
+    return suite.take();
+}
+
+}  // namespace headwise::tools

@@ -1,0 +1,59 @@
+#include "variant_workload.hpp"
+
+#include <cstddef>
+#include <memory>
+
+namespace headwise::tools {
+
+std::span<float> VariantMemory::zeros(std::int64_t size) {
+    floats_.emplace_back(size);
+    return floats_.back().span();
+}
+
+std::span<float> VariantMemory::random_floats(std::int64_t size) {
+    const std::span<float> piece = zeros(size);
+    fill_random(piece, floats_.size());
+    return piece;
+}
+
+std::span<std::uint8_t> VariantMemory::bytes(std::int64_t size) {
+    return bytes_.emplace_back(static_cast<std::size_t>(size));
+}
+
+std::span<std::int32_t> VariantMemory::integers(std::int64_t size) {
+    return integers_.emplace_back(static_cast<std::size_t>(size));
+}
+
+double VariantCall::flops() const {
+    return AttentionPlan(shape, options).explain(arguments).flops;
+}
+
+double VariantCall::read_bytes() const {
+    const auto& k = arguments.key.extent;
+    return static_cast<double>(sizeof(float)) * static_cast<double>(k[0] * k[1] * k[2] * (k[3] + arguments.value.extent[3]));
+}
+
+VariantWorkload plain_workload(const AttentionShape& shape, Causal causal) {
+    const AttentionShape& s = shape;
+    VariantWorkload w;
+    const auto random = [&](std::int64_t heads, std::int64_t length, std::int64_t dim) {
+        return bhsd<const float>(w.memory.random_floats(s.batch * heads * length * dim).data(), s.batch, heads, length, dim);
+    };
+    w.plain = {.shape = s, .options = {.causal = causal}};
+    w.plain.arguments.query = random(s.num_heads, s.query_length, s.head_dim);
+    w.plain.arguments.key = random(s.num_kv_heads, s.key_length, s.head_dim);
+    w.plain.arguments.value = random(s.num_kv_heads, s.key_length, s.value_dim);
+    w.plain.arguments.out = bhsd(w.memory.zeros(s.batch * s.num_heads * s.query_length * s.value_dim).data(), s.batch, s.num_heads,
+                                 s.query_length, s.value_dim);
+    w.variant = w.plain;
+    return w;
+}
+
+std::function<void()> prepare(const VariantCall& call) {
+    const AttentionPlan plan(call.shape, call.options);
+    // Shared, as a function must be one that can be copied.
+    const auto workspace = std::make_shared<std::vector<std::byte>>(plan.workspace_bytes());
+    return [plan, workspace, arguments = call.arguments] { plan.run(arguments, *workspace); };
+}
+
+}  // namespace headwise::tools

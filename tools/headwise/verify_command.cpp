@@ -1,0 +1,145 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+#include <stdexcept>
+
+#include "commands.hpp"
+#include "engine_options.hpp"
+#include "headwise/cpu.hpp"
+#include "progress_bar.hpp"
+#include "thread_team.hpp"
+#include "usage_error.hpp"
+#include "verify_checks.hpp"
+
+namespace headwise::tools {
+namespace {
+
+constexpr std::int64_t kCalls = 15000;      // of each ISA, unless told otherwise
+constexpr double kSeconds = 45;             // for the random calls of all ISAs, unless told how many
+constexpr int kLeastThreads = 4;            // even where there are fewer cores
+constexpr std::int64_t kCallsPerStep = 50;  // of the progress bar
+
+struct VerifyArguments {
+    std::uint64_t seed = 1;
+    std::optional<std::int64_t> count;
+    std::optional<int> threads;
+};
+
+/// Puts the ISA back that was active before.
+class IsaKeeper {
+  public:
+    IsaKeeper() : before_(active_isa()) {}
+    ~IsaKeeper() { set_isa(before_); }
+    IsaKeeper(const IsaKeeper&) = delete;
+    IsaKeeper& operator=(const IsaKeeper&) = delete;
+
+  private:
+    Isa before_;
+};
+
+class Verification {
+  public:
+    Verification(const VerifyArguments& arguments, const std::vector<Isa>& isas)
+        : isas_(isas),
+          team_(arguments.threads.value_or(std::max(kLeastThreads, cpu_info().logical_cores))),
+          progress_(static_cast<int>(std::min<std::int64_t>(steps(arguments.count.value_or(kCalls)), 1 << 20))) {
+        calls_.seed = arguments.seed;
+        calls_.count = arguments.count.value_or(kCalls);
+        if (!arguments.count) calls_.seconds = kSeconds / static_cast<double>(isas.size());
+        if (arguments.threads) calls_.repeat = fmt::format(" --threads {}", team_.threads());
+    }
+
+    /// Throws std::runtime_error, after the table, when anything failed.
+    void run() {
+        const double start = now();
+        print(check_header());
+        const IsaKeeper keeper;
+        for (const Isa isa : isas_) {
+            set_isa(isa);
+            run_active();
+        }
+        print(fmt::format("{}{:.0f} s\n", check_notes(), now() - start));
+        if (failed_ > 0) throw std::runtime_error(fmt::format("{} of {} checks failed", failed_, checks_));
+    }
+
+  private:
+    std::int64_t steps(std::int64_t calls) const { return static_cast<std::int64_t>(isas_.size()) * (calls / kCallsPerStep + 1); }
+
+    void run_active() {
+        const std::string_view name = isa_name(active_isa());
+        progress_.show(fmt::format("{}, exp", name));
+        for (const CheckResult& result : verify_exp()) add(result);
+        progress_.show(fmt::format("{}, matmul", name));
+        add(verify_matmul(calls_.seed, team_));
+        const auto show = [&](std::int64_t done) {
+            if (done % kCallsPerStep != 0) return;
+            progress_.show(fmt::format("{}, attention: {} of {} calls", name, done, calls_.count));
+            progress_.advance();
+        };
+        for (const CheckResult& result : verify_random_calls(calls_, team_, show)) add(result);
+        progress_.show(fmt::format("{}, numbers of threads", name));
+        add(verify_thread_counts(thread_counts()));
+    }
+
+    /// 1, 2, 3, 4 and that of the team, as far as it goes.
+    std::vector<int> thread_counts() const {
+        std::vector<int> counts;
+        for (int count = 1; count <= std::min(team_.threads(), kLeastThreads); ++count) counts.push_back(count);
+        if (counts.back() < team_.threads()) counts.push_back(team_.threads());
+        return counts;
+    }
+
+    void add(const CheckResult& result) {
+        ++checks_;
+        if (!result.passed()) ++failed_;
+        print(check_row(result));
+    }
+
+    void print(const std::string& text) {
+        progress_.clear();
+        fmt::print("{}", text);
+        std::fflush(stdout);
+    }
+
+    std::vector<Isa> isas_;
+    RandomCalls calls_;
+    ThreadTeam team_;
+    ProgressBar progress_;
+    int checks_ = 0, failed_ = 0;
+};
+
+void verify(const VerifyArguments& arguments, const std::string& isa) {
+    if (arguments.count && *arguments.count < 1)
+        throw UsageError(fmt::format("--count is {}: expected at least 1", *arguments.count));
+    if (arguments.threads) check_threads({*arguments.threads});
+    const IsaKeeper keeper;
+    choose_isa(isa);
+    Verification(arguments, isa.empty() ? available_isas() : std::vector{active_isa()}).run();
+}
+
+}  // namespace
+
+void add_verify_command(CLI::App& program) {
+    CLI::App* command = program.add_subcommand(
+        "verify", "Check the numbers on this machine: exp, matmul and random calls of attention with all variants, on every ISA");
+    const auto arguments = std::make_shared<VerifyArguments>();
+    command->add_option("--seed", arguments->seed, "of the first random call; the next ones count on (default: 1)")
+        ->type_name("N")
+        ->check([](const std::string& text) {
+            return text.starts_with('-') ? fmt::format("is {}: expected at least 0", text) : std::string();
+        });
+    command
+        ->add_option(
+            "--count", arguments->count,
+            fmt::format("random calls of attention on each ISA (default: {}, or what can be done in {:.0f} s)", kCalls, kSeconds))
+        ->type_name("N");
+    command->add_option("--threads", arguments->threads, "threads (default: as many as cores, at least 4)")->type_name("N");
+    const auto isa = std::make_shared<std::string>();
+    command->add_option("--isa", *isa, "check these kernels alone: scalar, sse4.2, avx2, avx512, neon (default: all available)")
+        ->type_name("NAME");
+    command->callback([arguments, isa] { verify(*arguments, *isa); });
+}
+
+}  // namespace headwise::tools
