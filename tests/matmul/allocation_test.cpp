@@ -12,9 +12,9 @@ namespace {
 
 template <class Call>
 std::int64_t allocations_of(const Call& call) {
-    const std::int64_t before = allocations();
+    const std::int64_t before = allocations_of_this_thread();
     call();
-    return allocations() - before;
+    return allocations_of_this_thread() - before;
 }
 
 std::int64_t allocations_of_run(const MatmulCase& c) {

@@ -8,16 +8,26 @@
 
 namespace {
 std::atomic<std::int64_t> count{0};
+thread_local std::int64_t count_of_this_thread = 0;
+
+void count_one() noexcept {
+    count.fetch_add(1, std::memory_order_relaxed);
+    ++count_of_this_thread;
 }
+}  // namespace
 
 std::int64_t headwise::test::allocations() noexcept {
     return count.load();
 }
 
+std::int64_t headwise::test::allocations_of_this_thread() noexcept {
+    return count_of_this_thread;
+}
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(HEADWISE_SANITIZED)
 
 extern "C" void __sanitizer_malloc_hook(const volatile void*, std::size_t) {
-    count.fetch_add(1, std::memory_order_relaxed);
+    count_one();
 }
 extern "C" void __sanitizer_free_hook(const volatile void*) {}
 
@@ -30,22 +40,22 @@ void* __libc_realloc(void*, std::size_t);
 void* __libc_memalign(std::size_t, std::size_t);
 
 void* malloc(std::size_t size) {
-    count.fetch_add(1, std::memory_order_relaxed);
+    count_one();
     return __libc_malloc(size);
 }
 
 void* calloc(std::size_t number, std::size_t size) {
-    count.fetch_add(1, std::memory_order_relaxed);
+    count_one();
     return __libc_calloc(number, size);
 }
 
 void* realloc(void* old, std::size_t size) {
-    count.fetch_add(1, std::memory_order_relaxed);
+    count_one();
     return __libc_realloc(old, size);
 }
 
 void* memalign(std::size_t alignment, std::size_t size) {
-    count.fetch_add(1, std::memory_order_relaxed);
+    count_one();
     return __libc_memalign(alignment, size);
 }
 

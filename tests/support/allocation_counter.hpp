@@ -8,4 +8,7 @@ namespace headwise::test {
 /// link allocation_counter.cpp.
 std::int64_t allocations() noexcept;
 
+/// The same of the calling thread alone: for calls that run on one thread, whatever threads of oneTBB wake up meanwhile.
+std::int64_t allocations_of_this_thread() noexcept;
+
 }  // namespace headwise::test
