@@ -11,8 +11,12 @@
 // and V once from memory, and what reads them is the processor's own prefetcher, which follows loads only in the order of
 // addresses. So keys and values are read row by row, each row from its beginning to its end, a few keys and a few values in turn,
 // and while the memory is at work the products are for free. (2 threads, Zen 4, 32 MB and more of K and V: 86-95 % of the read
-// bandwidth. Tiles that load from four rows at a time, or half a row at a time: 35-50 %, with software prefetch or without;
-// software prefetch on top of this: 10-50 % less.) Layouts, with D, Dv = dimensions padded to vectors:
+// bandwidth. Tiles that load from four rows at a time, or half a row at a time: 35-50 %.)
+// It loses its way where rows do not follow one another (pages, [B, S, H, D]), and it rests while several query rows are multiplied
+// with what is in the cache. There rows are fetched into the second-level cache, kFetchAhead before they are read: while the last
+// query rows are at it, as the first ones wait for memory themselves. (1 thread, Zen 4, GB/s without and with: 4 query rows 22.5
+// and 24, from pages of 16 9.7 and 19, of 64 16 and 23, [B, S, H, D] 10 and 14; 8 query rows 14.8 and 20.5; but 1 query row 29 and
+// 22, 2 rows 29 and 24. 2 threads, pages of 16: 18 and 30 of 33.) Layouts, with D, Dv = dimensions padded to vectors:
 //   queries      [rows][D]             zero beyond head_dim
 //   scores       [2][rows][kKeyBlock]  of the block whose values are read and of the next
 //   accumulators [rows][Dv]            zero beyond value_dim
@@ -37,6 +41,10 @@ struct KeyRows {
     // (Zen 4: one load of 64 bytes a cycle; 37 cycles a key instead of 47). Not with one or two rows, which memory bounds (4 %
     // less), nor where 8 vectors are little of a row: keys must be read one after the other.
     static constexpr int kTogether = S::kRegisters == 32 && W >= 16 ? 2 : 1;
+    // Rows that are asked for before they are read; 8 to 48 measured alike.
+    static constexpr int kFetchAhead = 16;
+    // Up to so many query rows the processor's own prefetcher keeps up with keys and values that follow one another in memory.
+    static constexpr int kRowsWithoutFetch = 2;
     static constexpr float kRescaleThreshold = 8.0f;  // as in QueryLanes
     static constexpr float kLowest = -0x1.fffffep+127f;
 
@@ -116,8 +124,9 @@ struct KeyRows {
 
     /// The scores of all rows against the keys [begin, end), the next ones of `keys`. Beyond the last key the last one is repeated;
     /// nobody sees that.
-    template <class Cursor>
-    static HEADWISE_INLINE void score_keys(const AttentionBlock& block, Cursor& keys, float* scores, int begin, int end) {
+    template <class Cursor, class Fetch>
+    static HEADWISE_INLINE void score_keys(const AttentionBlock& block, Cursor& keys, Fetch& ahead, float* scores, int begin,
+                                           int end) {
         for (int key = begin; key < end; key += kTileKeys) {
             const float* row[kTileKeys];
             row[0] = keys.next();
@@ -125,6 +134,7 @@ struct KeyRows {
                 row[j] = key + j < end ? keys.next() : row[j - 1];
             }
             for_row_groups<kTileRows>(block.rows, [&](auto rows, std::int64_t first) HEADWISE_LAMBDA_INLINE {
+                if (first + rows.value == block.rows) ahead.fetch(kTileKeys, block.head_dim);
                 score_tile<rows.value>(row, block.queries + first * padded(block.head_dim), block.head_dim,
                                        scores + first * kKeyBlock + key);
             });
@@ -204,12 +214,16 @@ struct KeyRows {
     }
 
     /// Adds the values [begin, end) to all rows. Tiles as wide as a row where the registers allow it, so that memory is read in
-    /// order; what further rows need is in the cache then.
-    template <class Cursor>
-    static HEADWISE_INLINE void add_values(const AttentionBlock& block, const Cursor& values, const float* scores, int begin,
-                                           int end) {
+    /// order; what further rows need is in the cache then, and the memory is free for what is asked for ahead.
+    template <class Cursor, class Fetch>
+    static HEADWISE_INLINE void add_values(const AttentionBlock& block, const Cursor& values, Fetch& ahead, const float* scores,
+                                           int begin, int end) {
         const auto cover = [&](auto columns) HEADWISE_LAMBDA_INLINE {
-            for_row_groups<kAccumulators / columns.value>(block.rows, [&](auto rows, std::int64_t row) HEADWISE_LAMBDA_INLINE {
+            constexpr int kRows = kAccumulators / columns.value;
+            const int later_groups = static_cast<int>(block.rows - 1) / kRows;
+            const int share = later_groups > 1 ? (kStep + later_groups - 1) / later_groups : kStep;
+            for_row_groups<kRows>(block.rows, [&](auto rows, std::int64_t row) HEADWISE_LAMBDA_INLINE {
+                if (row > 0 || rows.value == block.rows) ahead.fetch(share, block.value_dim);
                 value_rows<rows.value, columns.value>(block, values, scores, row, begin, end);
             });
         };
@@ -221,9 +235,10 @@ struct KeyRows {
 
     /// The same for keys that not every row sees, row by row and run by run: a value that a row may not see is never multiplied, so
     /// that NaN or Inf there cannot leak. Keys that nobody sees are not read.
-    template <class Cursor>
-    static HEADWISE_TILE void add_seen_values(const AttentionBlock& block, const Cursor& values, const Scores& turn, int begin,
-                                              int end) {
+    template <class Cursor, class Fetch>
+    static HEADWISE_TILE void add_seen_values(const AttentionBlock& block, const Cursor& values, Fetch& ahead, const Scores& turn,
+                                              int begin, int end) {
+        ahead.fetch(end - begin, block.value_dim);
         const auto for_runs = [&](std::uint64_t bits, auto function) HEADWISE_LAMBDA_INLINE {
             const auto sees = [&](int key) { return (bits >> static_cast<unsigned>(key) & 1u) != 0; };
             for (int key = begin; key < end;) {
@@ -238,8 +253,9 @@ struct KeyRows {
             cursor.skip(key - begin);
             return cursor;
         };
+        NoFetch none;
         if (turn.all == turn.any) {
-            for_runs(turn.all, [&](int from, int to) { add_values(block, from_key(from), turn.scores, from, to); });
+            for_runs(turn.all, [&](int from, int to) { add_values(block, from_key(from), none, turn.scores, from, to); });
             return;
         }
         for (std::int64_t row = 0; row < block.rows; ++row)
@@ -247,11 +263,27 @@ struct KeyRows {
                      [&](int from, int to) { value_rows<1, 8>(block, from_key(from), turn.scores, row, from, to); });
     }
 
+    // ---- fetching ahead
+
+    static bool fetches(const AttentionBlock& block, const KeyValueRows& kv) {
+        return kv.key_stride != block.head_dim || kv.value_stride != block.value_dim || block.rows > kRowsWithoutFetch;
+    }
+
+    /// What is asked for while row `first` is read.
+    template <bool Paged>
+    static auto keys_ahead(const KeyValueRows& kv, std::int64_t first, std::int64_t end) {
+        return RowFetch<Paged>(kv.keys, kv.key_stride, kv, kv.key_page_stride, first + kFetchAhead, end);
+    }
+    template <bool Paged>
+    static auto values_ahead(const KeyValueRows& kv, std::int64_t first, std::int64_t end) {
+        return RowFetch<Paged>(kv.values, kv.value_stride, kv, kv.value_page_stride, first + kFetchAhead, end);
+    }
+
     // ---- the kernel's functions
 
     /// The scores of a block are made while the values of the one before it are added, kStep keys of each in turn; in the end those
     /// of the next call's first block, which finds them at the beginning of block.scores.
-    template <bool Paged>
+    template <bool Paged, bool Fetches>
     static void attend_keys(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end) {
         clear(block);
         if (block.key_begin && block.key_begin[0] > key_begin) key_begin = block.key_begin[0];
@@ -276,8 +308,15 @@ struct KeyRows {
             next.find(block, turns[here].origin + kKeyBlock, key_end);
             const bool last = next.keys == 0;
             if (last && next_end > chunk_end) next.find(block, chunk_end, next_end);
-            attend_key_block(block, key_cursor<S, Paged>(kv, block.head_dim, next.origin, next.keys),
-                             value_cursor<Paged>(kv, turns[here].origin), turns[here], next);
+            const std::int64_t end = chunk_end > next_end ? chunk_end : next_end;
+            const auto attend_turn = [&](auto keys, auto values) HEADWISE_LAMBDA_INLINE {
+                attend_key_block(block, key_cursor<S, Paged>(kv, block.head_dim, next.origin, next.keys),
+                                 value_cursor<Paged>(kv, turns[here].origin), keys, values, turns[here], next);
+            };
+            if constexpr (Fetches)
+                attend_turn(keys_ahead<Paged>(kv, next.origin, end), values_ahead<Paged>(kv, turns[here].origin, end));
+            else
+                attend_turn(NoFetch{}, NoFetch{});
             here = 1 - here;
             if (!last) continue;
             if (here == 1)
@@ -292,35 +331,38 @@ struct KeyRows {
     static HEADWISE_TILE void score_first(const AttentionBlock& block, const KeyValueRows& kv, const Scores& turn) {
         if (turn.keys == 0) return;
         RowCursor<Paged> keys = key_cursor<S, Paged>(kv, block.head_dim, turn.origin, turn.keys);
-        score_keys(block, keys, turn.scores, 0, turn.keys);
+        NoFetch none;
+        score_keys(block, keys, none, turn.scores, 0, turn.keys);
     }
 
     /// Adds the block `here`, whose scores are there, and makes those of `next`.
-    template <class Cursor>
-    static HEADWISE_INLINE void attend_key_block(const AttentionBlock& block, Cursor next_keys, Cursor values, Scores& here,
-                                                 const Scores& next) {
+    template <class Cursor, class Fetch>
+    static HEADWISE_INLINE void attend_key_block(const AttentionBlock& block, Cursor next_keys, Cursor values, Fetch keys_ahead,
+                                                 Fetch values_ahead, Scores& here, const Scores& next) {
         here.finish(block);
         for (std::int64_t row = 0; row < block.rows; ++row)
             if (here.visible[row] != 0) weights(block, here.scores, row, here.keys);
         for (int begin = 0; begin < kKeyBlock; begin += kStep) {
             const auto cut = [&](int x) { return x < begin + kStep ? x : begin + kStep; };
-            if (begin < next.keys) score_keys(block, next_keys, next.scores, begin, cut(next.keys));
+            if (begin < next.keys) score_keys(block, next_keys, keys_ahead, next.scores, begin, cut(next.keys));
             if (begin >= here.keys) continue;
             const int end = cut(here.keys);
             const std::uint64_t turn = low_bits(end - begin);
             if ((here.all >> static_cast<unsigned>(begin) & turn) == turn)
-                add_values(block, values, here.scores, begin, end);
+                add_values(block, values, values_ahead, here.scores, begin, end);
             else
-                add_seen_values(block, values, here, begin, end);
+                add_seen_values(block, values, values_ahead, here, begin, end);
             values.skip(end - begin);
         }
     }
 
     static void attend(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end) {
         if (kv.pages)
-            attend_keys<true>(block, kv, key_begin, key_end);
+            attend_keys<true, true>(block, kv, key_begin, key_end);
+        else if (fetches(block, kv))
+            attend_keys<false, true>(block, kv, key_begin, key_end);
         else
-            attend_keys<false>(block, kv, key_begin, key_end);
+            attend_keys<false, false>(block, kv, key_begin, key_end);
     }
 
     static void pack_queries(const AttentionBlock& block, const float* const* rows, const float* scales) {
