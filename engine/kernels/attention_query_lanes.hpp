@@ -54,14 +54,17 @@ struct QueryLanes {
             scores.vectors = vectors;
             scores.rows = b.rows;
             scores.rules = b.rules;
+            fetch_ahead = {b.fetch, b.fetch_count, 0, b.head_dim};
         }
 
         const AttentionBlock& block;
         std::int64_t stride;  // rows padded: the distance of the packed arrays' rows
         int vectors;
-        bool fresh = true;         // no key seen yet: what row_sum and accumulators hold does not matter
-        bool hides = false;        // a rule hides some of the key block, beside the limits
-        std::int64_t fetched = 0;  // of block.fetch
+        bool fresh = true;   // no key seen yet: what row_sum and accumulators hold does not matter
+        bool hides = false;  // a rule hides some of the key block, beside the limits
+        // What value tiles ask for: biases of the next key block, whose rows are too far apart for the processor to foresee (and
+        // which are too many to be waited for in one go: 6 % of the time with 64 dimensions, Zen 4), then block.fetch.
+        typename Tiles::RowsAhead bias_ahead{}, fetch_ahead;
         QueryScores<S, kKeyBlock, kBlockVectors> scores;
         // Of the key block: where its keys lie, also those that tiles look ahead to, and its values.
         const float* keys[kKeyBlock + kLookAhead];
@@ -72,12 +75,21 @@ struct QueryLanes {
     };
     // ---- scores
 
-    /// The next rows of block.fetch: as many as have at most `keys` lines.
+    /// The next rows to ask for, as many as have at most `keys` lines.
     static HEADWISE_INLINE typename Tiles::RowsAhead rows_ahead(Context& c, int keys) {
-        const std::int64_t left = c.block.fetch_count - c.fetched, fit = keys / ((c.block.head_dim + kLine - 1) / kLine);
-        const typename Tiles::RowsAhead ahead{c.block.fetch + c.fetched, left < fit ? left : fit, c.block.head_dim};
-        c.fetched += ahead.rows;
-        return ahead;
+        typename Tiles::RowsAhead& source = c.bias_ahead.rows > 0 ? c.bias_ahead : c.fetch_ahead;
+        typename Tiles::RowsAhead part = source;
+        const std::int64_t fit = keys / part.lines();
+        if (part.rows > fit) part.rows = fit;
+        source.row += part.rows;
+        source.rows -= part.rows;
+        return part;
+    }
+
+    /// The biases of a key block.
+    static HEADWISE_INLINE void ask_for_bias(Context& c, std::int64_t origin, std::int64_t keys) {
+        if (!c.block.rules || !c.block.rules->bias || keys <= 0) return;
+        c.bias_ahead = {c.block.rules->bias, c.block.rows, origin, origin + keys};
     }
 
     /// The score tiles of the row vectors [first, first + Vectors) and the keys of a span. With Fetch they also ask for what the
@@ -167,7 +179,7 @@ struct QueryLanes {
         // Rather two tiles of 4 in the end than a tile of 6 and two single columns.
         const std::int64_t fours = Columns == 6 && c.block.value_dim % 6 == 2 && c.block.value_dim >= 8 ? 8 : 0;
         for (; d + Columns <= c.block.value_dim - fours; d += Columns) {
-            if (!Masked && Vectors == kTileVectors && c.fetched < c.block.fetch_count)
+            if (!Masked && Vectors == kTileVectors && c.bias_ahead.rows + c.fetch_ahead.rows > 0)
                 tile(Constant<Columns>{}, Constant<!Masked>{}, rows_ahead(c, keys.full_end - keys.full_begin - 1));
             else
                 tile(Constant<Columns>{}, Constant<false>{}, {});
@@ -274,13 +286,19 @@ struct QueryLanes {
 
     /// Whether all values of the keys [begin, end) are finite: then a weight of 0 takes them away.
     static HEADWISE_INLINE bool all_finite(const Context& c, int begin, int end) {
-        F sum = S::zero();  // of values times 0: NaN where one is NaN or infinite
+        constexpr int kSums = 4;  // chains of additions
+        F sum[kSums];             // of values times 0: NaN where one is NaN or infinite
+        HEADWISE_UNROLL for (F& s : sum) s = S::zero();
+        const std::int64_t dim = c.block.value_dim;
         for (int key = begin; key < end; ++key) {
+            const float* value = c.values[key];
             std::int64_t d = 0;
-            for (; d + W <= c.block.value_dim; d += W) sum = S::fma(S::load(c.values[key] + d), S::zero(), sum);
-            if (d < c.block.value_dim) sum = S::fma(S::load_tail(c.values[key] + d, c.block.value_dim - d), S::zero(), sum);
+            for (; d + kSums * W <= dim; d += kSums * W)
+                HEADWISE_UNROLL for (int i = 0; i < kSums; ++i) sum[i] = S::fma(S::load(value + d + i * W), S::zero(), sum[i]);
+            for (; d + W <= dim; d += W) sum[0] = S::fma(S::load(value + d), S::zero(), sum[0]);
+            if (d < dim) sum[1] = S::fma(S::load_tail(value + d, dim - d), S::zero(), sum[1]);
         }
-        return S::bits(S::less(sum, S::broadcast(1.0f))) == c.scores.kAllLanes;
+        return S::bits(S::less((sum[0] + sum[1]) + (sum[2] + sum[3]), S::broadcast(1.0f))) == c.scores.kAllLanes;
     }
 
     /// The scores of one key block, finished: rules applied, -Inf for what is not seen, c.block_max their maximum. Returns the keys
@@ -316,7 +334,8 @@ struct QueryLanes {
         return everybody;
     }
 
-    static void attend_key_block(Context& c, const KeyValueRows& kv, std::int64_t origin, int keys) {
+    /// Rows go on to the key next_end.
+    static void attend_key_block(Context& c, const KeyValueRows& kv, std::int64_t origin, int keys, std::int64_t next_end) {
         list_values(kv, origin, keys, c.values);
         const Keys everybody = score_key_block(c, kv, origin, keys);
         VectorKeys* seen = c.scores.keys;
@@ -330,6 +349,8 @@ struct QueryLanes {
         }
         for (int v = 0; v < c.vectors; ++v)
             if (seen[v].begin < seen[v].end) weights(c, v, seen[v].begin, seen[v].end);
+        const std::int64_t left = next_end - (origin + keys);
+        ask_for_bias(c, origin + keys, left < keys ? left : keys);
         values(c, everybody, finite);
     }
 
@@ -343,8 +364,9 @@ struct QueryLanes {
         constexpr int kRows = Tiles::score_rows(kTileVectors);
         const std::int64_t keys = key_end - key_begin, blocks = (keys + kKeyBlock - 1) / kKeyBlock;
         const std::int64_t size = blocks < 1 ? 0 : ((keys + blocks - 1) / blocks + kRows - 1) / kRows * kRows;
+        const std::int64_t end = block.next_key_end > key_end ? block.next_key_end : key_end;
         for (std::int64_t origin = key_begin; origin < key_end; origin += size)
-            attend_key_block(c, kv, origin, static_cast<int>(key_end - origin < size ? key_end - origin : size));
+            attend_key_block(c, kv, origin, static_cast<int>(key_end - origin < size ? key_end - origin : size), end);
         if (c.fresh) QueryState<S>::clear(block);
     }
 

@@ -74,11 +74,13 @@ struct QueryTiles {
         }
     }
 
-    /// Rows anywhere in memory that a value tile asks for while it computes, a line with each key but the first: it has that many
-    /// keys.
+    /// Parts of rows anywhere in memory, the floats [begin, end) of each, that a value tile asks for while it computes, a line with
+    /// each key but the first: it has that many keys.
     struct RowsAhead {
         const float* const* row;
-        std::int64_t rows, length;
+        std::int64_t rows, begin, end;
+
+        std::int64_t lines() const { return (end - begin + kLine - 1) / kLine; }
     };
 
     /// Keys of a value tile: those in [begin, full_begin) and [full_end, end) are seen by some lanes only.
@@ -127,8 +129,8 @@ struct QueryTiles {
         }
         if constexpr (Fetch) {
             HEADWISE_NO_UNROLL for (std::int64_t i = 0; i < ahead.rows; ++i) {
-                const float* line = ahead.row[i];
-                HEADWISE_NO_UNROLL for (const float* end_of_row = line + ahead.length; line < end_of_row; line += kLine) {
+                const float *line = ahead.row[i] + ahead.begin, *end_of_row = ahead.row[i] + ahead.end;
+                HEADWISE_NO_UNROLL for (; line < end_of_row; line += kLine) {
                     __builtin_prefetch(line);
                     step();
                 }
