@@ -1,5 +1,6 @@
 #include "engine/attention/block.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -29,31 +30,33 @@ KeyValueRows key_value_rows(const AttentionArguments& a, const BlockPlace& place
     return rows;
 }
 
-BlockRows rows_of(const BlockPlace& place, std::int64_t group, const AttentionWorkspace& workspace, int worker) {
+BlockRows rows_of(std::span<const BlockPlace> places, std::int64_t group, const AttentionWorkspace& workspace, int worker) {
     std::int64_t* queries = workspace.integers(worker, RowIntegers::query);
     std::int64_t* heads = workspace.integers(worker, RowIntegers::head);
-    const std::int64_t first = place.kv_head * group;
-    for (std::int64_t i = 0, q = place.row / group, h = place.row % group; i < place.rows; ++i) {
-        queries[i] = q;
-        heads[i] = first + h;
-        if (++h < group) continue;
-        h = 0;
-        ++q;
+    const BlockRows rows{queries, heads};
+    for (const BlockPlace& place : places) {
+        const std::int64_t first = place.kv_head * group;
+        for (std::int64_t i = 0, q = place.row / group, h = place.row % group; i < place.rows; ++i) {
+            *queries++ = q;
+            *heads++ = first + h;
+            if (++h < group) continue;
+            h = 0;
+            ++q;
+        }
     }
-    return {queries, heads};
+    return rows;
 }
 
-PreparedBlock::PreparedBlock(const AttentionCall& call, const AttentionWorkspace& workspace, int worker, const BlockPlace& place,
-                             const BlockState& state, const BlockRows* chosen)
-    : rows(chosen ? *chosen : rows_of(place, call.shape.num_heads / call.shape.num_kv_heads, workspace, worker)),
+PreparedBlock::PreparedBlock(const AttentionCall& call, const AttentionWorkspace& workspace, int worker,
+                             std::span<const BlockPlace> places, const BlockState& state, const BlockRows* chosen)
+    : rows(chosen ? *chosen : rows_of(places, call.shape.num_heads / call.shape.num_kv_heads, workspace, worker)),
       call_(call),
       workspace_(workspace),
       worker_(worker),
-      place_(place),
+      places_(places),
       group_(call.shape.num_heads / call.shape.num_kv_heads),
-      chosen_(chosen),
-      positions_(position_rules(call.options, call.arguments, place.sequence, place.b)) {
-    block.rows = place.rows;
+      chosen_(chosen) {
+    for (const BlockPlace& place : places) block.rows += place.rows;
     block.head_dim = call.shape.head_dim;
     block.value_dim = call.shape.value_dim;
     block.queries = workspace.queries(worker);
@@ -66,14 +69,17 @@ PreparedBlock::PreparedBlock(const AttentionCall& call, const AttentionWorkspace
 }
 
 void PreparedBlock::set_limits() {
-    if (!positions_.limits()) return;
+    const SequenceSchedule& schedule = first().schedule;
+    const PositionRules positions = rules_of(first());
+    // Rows of several sequences see all keys of the schedule.
+    if (places_.size() > 1 || !positions.limits()) return;
     std::int64_t* begin = workspace_.integers(worker_, RowIntegers::key_begin);
     std::int64_t* end = workspace_.integers(worker_, RowIntegers::key_end);
     KeyLimits limits{};
-    for (std::int64_t i = 0, known = -1; i < place_.rows; ++i) {
-        if (rows.queries[i] != known) limits = positions_.of(known = rows.queries[i]);
-        begin[i] = limits.begin;
-        end[i] = limits.end;
+    for (std::int64_t i = 0, known = -1; i < block.rows; ++i) {
+        if (rows.queries[i] != known) limits = positions.of(known = rows.queries[i]);
+        begin[i] = std::clamp(limits.begin, schedule.key_begin, schedule.key_end);
+        end[i] = std::clamp(limits.end, schedule.key_begin, schedule.key_end);
     }
     block.key_begin = begin;
     block.key_end = end;
@@ -87,10 +93,10 @@ void PreparedBlock::set_rules() {
     if (!a.alibi_slopes.empty()) {
         float* slopes = workspace_.floats(worker_, RowFloats::slope);
         std::int64_t* positions = workspace_.integers(worker_, RowIntegers::position);
-        for (std::int64_t i = 0; i < place_.rows; ++i) {
+        for_rows([&](const BlockPlace& place, std::int64_t i) {
             slopes[i] = static_cast<float>(static_cast<double>(a.alibi_slopes[static_cast<std::size_t>(rows.heads[i])]) * kLog2E);
-            positions[i] = rows.queries[i] + positions_.offset();
-        }
+            positions[i] = rows.queries[i] + rules_of(place).offset();
+        });
         rules_.alibi_slopes = slopes;
         rules_.positions = positions;
     }
@@ -107,53 +113,51 @@ void PreparedBlock::set_masks() {
         rules_.blocks = row_starts(a.block_mask.visible, RowPointers::blocks, a.block_mask.query_block);
         rules_.key_block = a.block_mask.key_block;
     }
-    if (!a.tree_parents.data) return;
-    rules_.parents = a.tree_parents.data + place_.b * a.tree_parents.stride[0];
-    rules_.tree_begin = place_.sequence.keys - place_.sequence.queries;
+    // Keys that sequences share come before all of their trees.
+    const Sequence& sequence = first().sequence;
+    if (!a.tree_parents.data || first().schedule.key_end <= sequence.keys - sequence.queries) return;
+    rules_.parents = a.tree_parents.data + first().b * a.tree_parents.stride[0];
+    rules_.tree_begin = sequence.keys - sequence.queries;
     rules_.queries = rows.queries;
 }
 
 template <class T>
 const T* const* PreparedBlock::row_starts(const TensorView<const T, 4>& view, RowPointers which, std::int64_t query_block) {
     const T** starts = workspace_.rows<const T>(worker_, which);
-    const T* data = view.data + place_.b * view.stride[0];
-    for (std::int64_t i = 0; i < place_.rows; ++i)
-        starts[i] = data + rows.heads[i] * view.stride[1] +
+    for_rows([&](const BlockPlace& place, std::int64_t i) {
+        starts[i] = view.data + place.b * view.stride[0] + rows.heads[i] * view.stride[1] +
                     (query_block == 1 ? rows.queries[i] : rows.queries[i] / query_block) * view.stride[2];
+    });
     return starts;
 }
 
 void PreparedBlock::set_function() {
-    function_.chosen = chosen_;
-    function_.function = call_.arguments.score_function;
-    function_.tile = {.scores = nullptr,
-                      .row_stride = 0,
-                      .key_stride = 0,
-                      .rows = place_.rows,
-                      .keys = 0,
-                      .batch = place_.b,
-                      .first_head = place_.kv_head * group_,
-                      .group = group_,
-                      .first_row = place_.row,
-                      .first_key = 0};
+    function_ = {.function = call_.arguments.score_function, .places = places_, .group = group_, .chosen = chosen_};
     rules_.function = [](const void* context, float* scores, std::int64_t row_stride, std::int64_t key_stride,
                          std::int64_t first_key, std::int64_t count) {
-        const auto& [function, place, chosen] = *static_cast<const FunctionContext*>(context);
-        ScoreTile tile = place;
-        tile.scores = scores;
-        tile.row_stride = row_stride;
-        tile.key_stride = key_stride;
-        tile.first_key = first_key;
-        tile.keys = count;
-        if (!chosen) {
-            function.apply(function.function, tile);
-            return;
-        }
-        tile.rows = tile.group = 1;
-        for (std::int64_t i = 0; i < place.rows; ++i, tile.scores += row_stride) {
-            tile.first_row = chosen->queries[i];
-            tile.first_head = chosen->heads[i];
-            function.apply(function.function, tile);
+        const auto& [function, places, group, chosen] = *static_cast<const FunctionContext*>(context);
+        for (const BlockPlace& place : places) {
+            ScoreTile tile{.scores = scores,
+                           .row_stride = row_stride,
+                           .key_stride = key_stride,
+                           .rows = place.rows,
+                           .keys = count,
+                           .batch = place.b,
+                           .first_head = place.kv_head * group,
+                           .group = group,
+                           .first_row = place.row,
+                           .first_key = first_key};
+            scores += place.rows * row_stride;
+            if (!chosen) {
+                function.apply(function.function, tile);
+                continue;
+            }
+            tile.rows = tile.group = 1;
+            for (std::int64_t i = 0; i < place.rows; ++i, tile.scores += row_stride) {
+                tile.first_row = chosen->queries[i];
+                tile.first_head = chosen->heads[i];
+                function.apply(function.function, tile);
+            }
         }
     };
     rules_.function_context = &function_;
@@ -161,7 +165,7 @@ void PreparedBlock::set_function() {
 }
 
 void PreparedBlock::set_keys() {
-    keys = key_value_rows(call_.arguments, place_);
+    keys = key_value_rows(call_.arguments, first());
     const RopeTable* table = call_.options.rope;
     if (!table) return;
     const TensorView<const std::int32_t, 2>& positions = call_.arguments.key_positions;
@@ -169,7 +173,7 @@ void PreparedBlock::set_keys() {
              .dims = table->options().dims,
              .interleaved = table->options().pairs == RopePairs::interleaved,
              .positions = positions.data
-                              ? positions.data + place_.sequence.key_batch * positions.stride[0] + place_.sequence.first_key
+                              ? positions.data + first().sequence.key_batch * positions.stride[0] + first().sequence.first_key
                               : nullptr,
              .turned = workspace_.turned(worker_)};
     keys.rope = &rope_;
@@ -180,22 +184,25 @@ void PreparedBlock::set_keys() {
 void PreparedBlock::pack_queries() {
     const TensorView<const float, 4>& query = call_.arguments.query;
     const float** starts = workspace_.rows<const float>(worker_, RowPointers::queries);
-    const float* data = query.data + place_.sequence.query_batch * query.stride[0] + place_.sequence.first_query * query.stride[2];
-    for (std::int64_t i = 0; i < place_.rows; ++i)
-        starts[i] = data + rows.heads[i] * query.stride[1] + rows.queries[i] * query.stride[2];
+    for_rows([&](const BlockPlace& place, std::int64_t i) {
+        starts[i] = query.data + place.sequence.query_batch * query.stride[0] + rows.heads[i] * query.stride[1] +
+                    (place.sequence.first_query + rows.queries[i]) * query.stride[2];
+    });
     if (const RopeTable* table = call_.options.rope) {
         const TensorView<const std::int32_t, 2>& positions = call_.arguments.query_positions;
-        const std::int32_t* given =
-            positions.data ? positions.data + place_.sequence.query_batch * positions.stride[0] + place_.sequence.first_query
-                           : nullptr;
         float* turned = workspace_.turned(worker_);
-        for (std::int64_t i = 0; i < place_.rows; ++i, turned += block.head_dim) {
-            const std::int64_t position = given ? given[rows.queries[i]] : rows.queries[i] + positions_.offset();
+        for_rows([&](const BlockPlace& place, std::int64_t i) {
+            const std::int64_t position =
+                positions.data
+                    ? positions
+                          .data[place.sequence.query_batch * positions.stride[0] + place.sequence.first_query + rows.queries[i]]
+                    : rows.queries[i] + rules_of(place).offset();
             const float* angles = table->row(std::abs(position));
             call_.kernels.rope.rotate(starts[i], turned, block.head_dim, angles, angles + rope_.dims / 2, rope_.dims,
                                       rope_.interleaved, position < 0);
             starts[i] = turned;
-        }
+            turned += block.head_dim;
+        });
     }
     const AttentionArguments& a = call_.arguments;
     const float otherwise =
@@ -203,11 +210,11 @@ void PreparedBlock::pack_queries() {
     const double unit = call_.options.softcap != 0 ? 2 * kLog2E / static_cast<double>(call_.options.softcap)
                                                    : (a.score_function.apply ? 1 : kLog2E);
     float* scales = workspace_.floats(worker_, RowFloats::scale);
-    for (std::int64_t i = 0; i < place_.rows; ++i) {
+    for (std::int64_t i = 0; i < block.rows; ++i) {
         const float scale = a.scales.empty() ? otherwise : a.scales[static_cast<std::size_t>(rows.heads[i])];
         scales[i] = static_cast<float>(static_cast<double>(scale) * unit);
     }
-    place_.schedule.kernel->pack_queries(block, starts, scales);
+    first().schedule.kernel->pack_queries(block, starts, scales);
 }
 
 }  // namespace headwise

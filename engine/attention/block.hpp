@@ -1,20 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "engine/attention/items.hpp"
+#include "engine/attention/place.hpp"
 #include "engine/attention/sequences.hpp"
 
 namespace headwise {
-
-/// Which block: rows [row, row + rows) of a key/value head of a sequence. Row r is query r / group, query head r % group of that
-/// head's group, so that rows that share a lane vector have nearly the same position.
-struct BlockPlace {
-    std::int64_t b;
-    Sequence sequence;
-    SequenceSchedule schedule;
-    std::int64_t kv_head, row, rows;
-};
 
 /// Rows of one key/value head in the order of their queries: row i is query queries[i] of the sequence and query head heads[i].
 struct BlockRows {
@@ -22,15 +15,16 @@ struct BlockRows {
     const std::int64_t* heads;
 };
 
-/// The rows of a place, listed in the worker's part of the workspace.
-BlockRows rows_of(const BlockPlace& place, std::int64_t group, const AttentionWorkspace& workspace, int worker);
+/// The rows of some places, listed in the worker's part of the workspace.
+BlockRows rows_of(std::span<const BlockPlace> places, std::int64_t group, const AttentionWorkspace& workspace, int worker);
 
 /// A block made ready for its kernel: where its rows lie, what they may see and what happens to their scores. What it points to is
 /// in itself and in the worker's part of the workspace; it stays where it was made.
 class PreparedBlock {
   public:
-    /// The rows are all those of the place, [row, row + rows), or `chosen` ones of its key/value head.
-    PreparedBlock(const AttentionCall& call, const AttentionWorkspace& workspace, int worker, const BlockPlace& place,
+    /// The rows are all those of the places, [row, row + rows) of each, which differ in the sequence alone; or `chosen` ones of the
+    /// key/value head of a single place. What several places share are keys that all their rows see by position.
+    PreparedBlock(const AttentionCall& call, const AttentionWorkspace& workspace, int worker, std::span<const BlockPlace> places,
                   const BlockState& state, const BlockRows* chosen = nullptr);
     PreparedBlock(const PreparedBlock&) = delete;
     PreparedBlock& operator=(const PreparedBlock&) = delete;
@@ -42,9 +36,23 @@ class PreparedBlock {
   private:
     struct FunctionContext {
         ScoreFunction function;
-        ScoreTile tile;
+        std::span<const BlockPlace> places;
+        std::int64_t group;
         const BlockRows* chosen;
     };
+
+    const BlockPlace& first() const { return places_[0]; }
+    PositionRules rules_of(const BlockPlace& place) const {
+        return position_rules(call_.options, call_.arguments, place.sequence, place.b);
+    }
+
+    /// function(place, i): for each row i of the block.
+    template <class Function>
+    void for_rows(Function function) const {
+        std::int64_t i = 0;
+        for (const BlockPlace& place : places_)
+            for (const std::int64_t end = i + place.rows; i < end; ++i) function(place, i);
+    }
 
     void set_limits();
     void set_rules();
@@ -60,10 +68,9 @@ class PreparedBlock {
     const AttentionCall& call_;
     const AttentionWorkspace& workspace_;
     const int worker_;
-    const BlockPlace& place_;
+    const std::span<const BlockPlace> places_;
     const std::int64_t group_;
     const BlockRows* chosen_;
-    const PositionRules positions_;
     ScoreRules rules_{};
     RopeRows rope_{};
     FunctionContext function_{};

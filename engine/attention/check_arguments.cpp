@@ -78,6 +78,9 @@ void check_length_arguments(const AttentionArguments& a) {
         throw Error("cumulative_key_lengths is empty: with cumulative_query_lengths it tells where the keys of a sequence are");
     if (!is_ragged(a) && !a.cumulative_key_lengths.empty())
         throw Error("cumulative_query_lengths is empty: with cumulative_key_lengths it tells where the queries of a sequence are");
+    if (a.shared_keys != 0 && !a.cumulative_key_lengths.empty())
+        throw Error("shared_keys is " + std::to_string(a.shared_keys) +
+                    ", cumulative_key_lengths is given: keys that lie one behind the other are not shared");
 }
 
 namespace {
@@ -186,6 +189,36 @@ void check_pages(const AttentionShape& shape, const AttentionArguments& a, Input
     }
 }
 
+/// Where batch b of a view of keys begins does not depend on b.
+template <class T, std::size_t Rank>
+void check_repeated(const char* name, const TensorView<T, Rank>& view, std::int64_t shared_keys) {
+    if (!view.data || view.extent[0] <= 1 || view.stride[0] == 0) return;
+    throw Error("shared_keys is " + std::to_string(shared_keys) + ", " + name + ".stride[0] is " + std::to_string(view.stride[0]) +
+                ", " + name + ".extent[0] is " + std::to_string(view.extent[0]) + ": expected a stride of 0 or an extent of 1");
+}
+
+/// The shared keys lie at the same place for all sequences.
+void check_shared_keys(const AttentionShape& shape, const AttentionArguments& a) {
+    const std::int64_t shared = a.shared_keys;
+    if (shared == 0 || shape.batch == 0) return;
+    check_repeated("key_positions", a.key_positions, shared);
+    if (!is_paged(a)) {
+        check_repeated("key", a.key, shared);
+        return;
+    }
+    const std::int64_t page_size = a.key.extent[2];
+    if (shared % page_size != 0)
+        throw Error("shared_keys is " + std::to_string(shared) + ": expected a multiple of key.extent[2], " +
+                    std::to_string(page_size) + " keys in a page");
+    const TensorView<const std::int32_t, 2>& table = a.page_table;
+    for (std::int64_t b = 1; b < shape.batch; ++b)
+        for (std::int64_t i = 0; i < shared / page_size; ++i)
+            if (const std::int32_t first = table.data[i], page = table.data[b * table.stride[0] + i]; page != first)
+                throw Error("page_table[" + std::to_string(b) + ", " + std::to_string(i) + "] is " + std::to_string(page) +
+                            ", page_table[0, " + std::to_string(i) + "] is " + std::to_string(first) +
+                            ": the pages of shared_keys, " + std::to_string(shared) + ", must be the same");
+}
+
 void check_tree(const AttentionShape& shape, const AttentionArguments& a) {
     const TensorView<const std::int32_t, 2>& parents = a.tree_parents;
     if (!parents.data) return;
@@ -243,7 +276,7 @@ void check_block_mask(const BlockMask& mask) {
 
 }  // namespace
 
-void check_lengths(const AttentionShape& shape, const AttentionArguments& a) {
+void check_lengths(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& a) {
     if (is_ragged(a)) {
         check_sums("cumulative_query_lengths", a.cumulative_query_lengths, shape.batch, a.query.extent[2], shape.query_length,
                    "query.extent[2]");
@@ -255,6 +288,14 @@ void check_lengths(const AttentionShape& shape, const AttentionArguments& a) {
     check_each_length("key_lengths", a.key_lengths, shape.batch, is_paged(a) ? kMaxLength : a.key.extent[2],
                       "the keys of the tensor");
     check_each_length("prefix_lengths", a.prefix_lengths, shape.batch, kMaxLength, "keys");
+    if (a.shared_keys == 0) return;
+    check_range("shared_keys", -1, a.shared_keys, 0, kMaxLength, "keys");
+    if (!options.shared_prefix)
+        throw Error("shared_keys is " + std::to_string(a.shared_keys) + ": expected 0, as options.shared_prefix is false");
+    for (std::int64_t b = 0; b < shape.batch; ++b)
+        if (const Sequence s = sequence_at(a, b); s.keys < a.shared_keys)
+            throw Error("shared_keys is " + std::to_string(a.shared_keys) + ": sequence " + std::to_string(b) + " has only " +
+                        std::to_string(s.keys) + " keys");
 }
 
 void check_inputs(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& a,
@@ -281,6 +322,7 @@ void check_inputs(const AttentionShape& shape, const AttentionOptions& options, 
     inputs.apart("cumulative_key_lengths", memory_range(a.cumulative_key_lengths.bytes()));
     inputs.apart("prefix_lengths", memory_range(a.prefix_lengths));
     check_pages(shape, a, inputs);
+    check_shared_keys(shape, a);
     check_tree(shape, a);
     check_rope(shape, options, a);
 }
@@ -296,7 +338,7 @@ void check_arguments(const AttentionShape& shape, const AttentionOptions& option
     check_length_arguments(a);
     const CheckedKeys checked = check_query_and_key(shape, a);
     const MemoryRange out = check_value_and_out(shape, a, checked);
-    check_lengths(shape, a);
+    check_lengths(shape, options, a);
     Written written[] = {{"out", out}, {"log_sum_exp", {}}};
     if (a.log_sum_exp.data) {
         const MemoryRange log_sum_exp = check_log_sum_exp(a);
@@ -308,6 +350,7 @@ void check_arguments(const AttentionShape& shape, const AttentionOptions& option
         check_apart("log_sum_exp", log_sum_exp, "value", memory_range(a.value, checked_range("value", a.value)));
     }
     check_inputs(shape, options, a, written);
+    if (a.shared_keys > 0 && !is_paged(a)) check_repeated("value", a.value, a.shared_keys);
 }
 
 }  // namespace headwise

@@ -12,7 +12,7 @@ void check_length_arguments(const AttentionArguments& arguments);
 
 /// Throws Error where the lengths in the arguments do not fit `shape`: all that sequence_at() asks. Reads no tensor's data but the
 /// lengths.
-void check_lengths(const AttentionShape& shape, const AttentionArguments& arguments);
+void check_lengths(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& arguments);
 
 /// Something that the call writes.
 struct Written {

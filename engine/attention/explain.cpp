@@ -25,6 +25,7 @@ std::string variants_of(const AttentionOptions& o, const AttentionArguments& a) 
     add(!a.key_lengths.empty(), "key lengths");
     add(!a.cumulative_query_lengths.empty(), "ragged");
     add(a.page_table.data != nullptr, "paged");
+    add(a.shared_keys > 0, "shared prefix");
     add(o.rope != nullptr, "RoPE");
     add(!a.scales.empty(), "scale per head");
     add(o.softcap != 0, "softcap");
@@ -40,27 +41,43 @@ std::string variants_of(const AttentionOptions& o, const AttentionArguments& a) 
     return names;
 }
 
+/// Adds a task to the spread.
+void add_task(AttentionExplanation& e, double flops) {
+    e.least_task_flops = std::min(e.least_task_flops, flops);
+    e.most_task_flops = std::max(e.most_task_flops, flops);
+}
+
+/// Adds the tasks of shared keys, of each of which all rows of a block see all.
+void add_shared_tasks(AttentionExplanation& e, const SequenceSchedule& s, bool split, double flops_per_pair) {
+    for (std::int64_t block = 0; block < s.blocks; ++block) {
+        const std::int64_t rows = std::min(s.block_rows, s.rows - block * s.block_rows);
+        for (std::int64_t chunk = 0; chunk < (split ? s.chunks : 1); ++chunk) {
+            const std::int64_t keys = split ? std::min(s.key_chunk, s.key_end - chunk * s.key_chunk) : s.key_end;
+            add_task(e, static_cast<double>(rows) * static_cast<double>(keys) * flops_per_pair);
+        }
+    }
+}
+
 /// Adds the tasks of one sequence to the spread: pairs of (query, key) that the rows of a block, or of a chunk of it, may see.
 void add_tasks(AttentionExplanation& e, const AttentionCall& call, std::int64_t b, bool split, double flops_per_pair) {
     const Sequence sequence = sequence_at(call.arguments, b);
-    const SequenceSchedule s = schedule_sequence(call.shape, sequence.queries, sequence.keys, call.kernels.attention);
+    const SequenceSchedule s = schedule_of(call, sequence, b);
     const PositionRules rules = position_rules(call.options, call.arguments, sequence, b);
     const std::int64_t group = call.shape.num_heads / call.shape.num_kv_heads;
-    const auto add = [&](double pairs) {
-        const double flops = pairs * flops_per_pair;
-        e.least_task_flops = std::min(e.least_task_flops, flops);
-        e.most_task_flops = std::max(e.most_task_flops, flops);
-    };
+    const auto add = [&](double pairs) { add_task(e, pairs * flops_per_pair); };
     for (std::int64_t block = 0; block < s.blocks; ++block) {
         const std::int64_t first = block * s.block_rows, last = std::min(first + s.block_rows, s.rows);
         if (!split) {
-            add((rules.pairs(last / group) - rules.pairs(first / group)) * static_cast<double>(group));
+            // Every query sees all the keys before key_begin.
+            const double queries = static_cast<double>(last / group - first / group);
+            add((rules.pairs(last / group) - rules.pairs(first / group) - queries * static_cast<double>(s.key_begin)) *
+                static_cast<double>(group));
             continue;
         }
         const KeyLimits low = rules.of(first / group), high = rules.of((last - 1) / group);
         for (std::int64_t chunk = 0; chunk < s.chunks; ++chunk) {
-            const std::int64_t begin = std::max(chunk * s.key_chunk, low.begin),
-                               end = std::min((chunk + 1) * s.key_chunk, high.end);
+            const std::int64_t begin = std::max(s.key_begin + chunk * s.key_chunk, low.begin),
+                               end = std::min(s.key_begin + (chunk + 1) * s.key_chunk, high.end);
             add(static_cast<double>(std::max<std::int64_t>(end - begin, 0)) * static_cast<double>(last - first));
         }
     }
@@ -69,41 +86,49 @@ void add_tasks(AttentionExplanation& e, const AttentionCall& call, std::int64_t 
 }  // namespace
 
 AttentionExplanation explain_attention(const AttentionCall& call, const AttentionWorkspace& workspace, Isa isa, int max_workers) {
-    const AttentionWork work = count_work(call);
-    const AttentionItems items = share_items(work, workspace.partial_states(), max_workers);
-    std::int64_t longest = 0;
-    Sequence sequence{};
-    bool lanes = false, rows = false;
+    const CallWork work = count_work(call);
+    const auto [shared, own] = share_items(work, workspace.partial_states(), max_workers);
+    std::int64_t longest = 0, shared_rows = 0;
+    SequenceSchedule s = schedule_sequence(call.shape, 0, 0, call.kernels.attention);
+    bool lanes = shared.count > 0, rows = false;
     for (std::int64_t b = 0; b < call.shape.batch; ++b) {
-        const Sequence other = sequence_at(call.arguments, b);
-        const bool many = schedule_sequence(call.shape, other.queries, other.keys, call.kernels.attention).kernel ==
-                          &call.kernels.attention.query_lanes;
+        const Sequence sequence = sequence_at(call.arguments, b);
+        const SequenceSchedule other = schedule_of(call, sequence, b);
+        const bool many = other.kernel == &call.kernels.attention.query_lanes;
         lanes = lanes || many;
         rows = rows || !many;
-        if (const std::int64_t size = (other.queries + 1) * (other.keys + 1); size > longest) {
+        if (other.key_begin > 0) shared_rows += other.rows;
+        if (const std::int64_t size = (sequence.queries + 1) * (sequence.keys + 1); size > longest) {
             longest = size;
-            sequence = other;
+            s = other;
         }
     }
-    const SequenceSchedule s = schedule_sequence(call.shape, sequence.queries, sequence.keys, call.kernels.attention);
+    const double flops = work.shared.flops + work.own.flops, bytes = work.shared.bytes + work.own.bytes;
+    const std::int64_t tasks = shared.count + own.count;
     AttentionExplanation e{.isa = isa,
                            .kernel = s.kernel->name,
                            .variants = variants_of(call.options, call.arguments),
                            .query_block = s.block_rows,
                            .key_block = s.kernel->key_block,
                            .key_chunks = s.chunks,
-                           .keys_split = items.share.split,
-                           .tasks = items.count,
-                           .workers = items.share.workers,
-                           .flops = work.flops,
-                           .bytes = work.bytes,
-                           .least_task_flops = items.count > 0 ? work.flops : 0,
+                           .keys_split = shared.share.split || own.share.split,
+                           .tasks = tasks,
+                           .workers = std::max(shared.share.workers, own.share.workers),
+                           .flops = flops,
+                           .bytes = bytes,
+                           .least_task_flops = tasks > 0 ? flops : 0,
                            .most_task_flops = 0,
-                           .limit = work.flops >= 4 * work.bytes ? AttentionLimit::compute : AttentionLimit::bandwidth,
+                           .limit = flops >= 4 * bytes ? AttentionLimit::compute : AttentionLimit::bandwidth,
                            .workspace_bytes = workspace.bytes()};
     if (lanes && rows) e.kernel = "query-lanes and key-rows";
     const double flops_per_pair = 2 * static_cast<double>(call.shape.head_dim + call.shape.value_dim);
-    for (std::int64_t b = 0; b < call.shape.batch; ++b) add_tasks(e, call, b, items.share.split, flops_per_pair);
+    for (std::int64_t b = 0; b < call.shape.batch; ++b) add_tasks(e, call, b, own.share.split, flops_per_pair);
+    if (shared.count == 0) return e;
+    const SequenceSchedule together = schedule_shared(call.shape, shared_rows, call.arguments.shared_keys, call.kernels.attention);
+    e.query_block = std::max(e.query_block, together.block_rows);
+    e.key_block = std::max(e.key_block, together.kernel->key_block);
+    e.key_chunks += together.chunks;
+    add_shared_tasks(e, together, shared.share.split, flops_per_pair);
     return e;
 }
 

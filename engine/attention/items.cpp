@@ -6,26 +6,45 @@
 
 namespace headwise {
 
-AttentionWork count_work(const AttentionCall& call) {
+SequenceSchedule schedule_of(const AttentionCall& call, const Sequence& sequence, std::int64_t b) {
+    return schedule_sequence(call.shape, sequence.queries, sequence.keys, call.kernels.attention,
+                             shared_keys_of(call.options, call.arguments, sequence, b));
+}
+
+CallWork count_work(const AttentionCall& call) {
     const AttentionShape& shape = call.shape;
-    AttentionWork work{.flops = 0, .bytes = 0, .blocks = 0, .chunks = 0, .most_chunks = 1};
     double pairs = 0, queries = 0, keys = 0;
+    CallWork work{};
+    AttentionWork& own = work.own;
+    std::int64_t shared_rows = 0;
     for (std::int64_t b = 0; b < shape.batch; ++b) {
         const Sequence sequence = sequence_at(call.arguments, b);
-        const SequenceSchedule s = schedule_sequence(shape, sequence.queries, sequence.keys, call.kernels.attention);
-        work.blocks += shape.num_kv_heads * s.blocks;
-        work.chunks += shape.num_kv_heads * s.blocks * s.chunks;
-        if (s.blocks > 0) work.most_chunks = std::max(work.most_chunks, s.chunks);
-        pairs += position_rules(call.options, call.arguments, sequence, b).pairs(sequence.queries);
+        const SequenceSchedule s = schedule_of(call, sequence, b);
+        own.blocks += shape.num_kv_heads * s.blocks;
+        own.chunks += shape.num_kv_heads * s.blocks * s.chunks;
+        if (s.blocks > 0) own.most_chunks = std::max(own.most_chunks, s.chunks);
+        if (s.key_begin > 0) shared_rows += s.rows;
+        pairs += position_rules(call.options, call.arguments, sequence, b).pairs(sequence.queries) -
+                 static_cast<double>(s.key_begin) * static_cast<double>(sequence.queries);
         queries += static_cast<double>(sequence.queries);
-        keys += static_cast<double>(sequence.keys);
+        keys += static_cast<double>(s.key_end - s.key_begin);
     }
     const auto heads = static_cast<double>(shape.num_heads), kv_heads = static_cast<double>(shape.num_kv_heads);
     const auto dims = static_cast<double>(shape.head_dim + shape.value_dim);
-    work.flops = 2 * dims * heads * pairs;
-    work.bytes = sizeof(float) * dims * (heads * queries + kv_heads * keys);
+    own.flops = 2 * dims * heads * pairs;
+    own.bytes = sizeof(float) * dims * (heads * queries + kv_heads * keys);
+    if (shared_rows == 0) return work;
+    const SequenceSchedule s = schedule_shared(shape, shared_rows, call.arguments.shared_keys, call.kernels.attention);
+    const auto shared_keys = static_cast<double>(s.key_end);
+    work.shared = {.flops = 2 * dims * kv_heads * static_cast<double>(shared_rows) * shared_keys,
+                   .bytes = sizeof(float) * dims * kv_heads * shared_keys,
+                   .blocks = shape.num_kv_heads * s.blocks,
+                   .chunks = shape.num_kv_heads * s.blocks * s.chunks,
+                   .most_chunks = s.chunks};
     return work;
 }
+
+namespace {
 
 AttentionItems share_items(const AttentionWork& work, std::int64_t partial_states, int max_workers) {
     AttentionItems items{.count = 0, .share = share_work(work.flops, work.bytes, work.blocks, work.most_chunks, max_workers)};
@@ -36,13 +55,23 @@ AttentionItems share_items(const AttentionWork& work, std::int64_t partial_state
     return items;
 }
 
-void list_items(const AttentionCall& call, const AttentionItems& items, const AttentionWorkspace& workspace) {
+}  // namespace
+
+CallItems share_items(const CallWork& work, const PartialStates& partial_states, int max_workers) {
+    return {.shared = share_items(work.shared, partial_states.shared, max_workers),
+            .own = share_items(work.own, partial_states.own, max_workers)};
+}
+
+void list_items(const AttentionCall& call, const CallItems& items, const AttentionWorkspace& workspace) {
     const AttentionShape& shape = call.shape;
     std::int64_t* order = workspace.order();
     std::int64_t* first_item = workspace.first_item();
     for (std::int64_t b = 0; b < shape.batch; ++b) order[b] = b;
     // A block of the longest sequence costs most. Equal ones stay in order, next to their neighbours in memory.
-    const auto keys_of = [&](std::int64_t b) { return sequence_at(call.arguments, b).keys; };
+    const auto keys_of = [&](std::int64_t b) {
+        const Sequence sequence = sequence_at(call.arguments, b);
+        return sequence.keys - shared_keys_of(call.options, call.arguments, sequence, b);
+    };
     if (!call.arguments.key_lengths.empty() || !call.arguments.cumulative_key_lengths.empty())
         std::sort(order, order + shape.batch, [&](std::int64_t a, std::int64_t b) {
             const std::int64_t x = keys_of(a), y = keys_of(b);
@@ -50,9 +79,15 @@ void list_items(const AttentionCall& call, const AttentionItems& items, const At
         });
     first_item[0] = 0;
     for (std::int64_t i = 0; i < shape.batch; ++i) {
-        const Sequence sequence = sequence_at(call.arguments, order[i]);
-        const SequenceSchedule s = schedule_sequence(shape, sequence.queries, sequence.keys, call.kernels.attention);
-        first_item[i + 1] = first_item[i] + shape.num_kv_heads * s.blocks * (items.share.split ? s.chunks : 1);
+        const SequenceSchedule s = schedule_of(call, sequence_at(call.arguments, order[i]), order[i]);
+        first_item[i + 1] = first_item[i] + shape.num_kv_heads * s.blocks * (items.own.share.split ? s.chunks : 1);
+    }
+    if (items.shared.count == 0) return;
+    std::int64_t* first_row = workspace.first_shared_row();
+    first_row[0] = 0;
+    for (std::int64_t b = 0; b < shape.batch; ++b) {
+        const SequenceSchedule s = schedule_of(call, sequence_at(call.arguments, b), b);
+        first_row[b + 1] = first_row[b] + (s.key_begin > 0 ? s.rows : 0);
     }
 }
 

@@ -8,14 +8,20 @@
 
 namespace headwise {
 
-/// What all sequences of a call come to.
+/// How sequence b of a call is cut, for those of its keys that it attends to by itself.
+SequenceSchedule schedule_of(const AttentionCall& call, const Sequence& sequence, std::int64_t b);
+
+/// What blocks of one kind come to: of the sequences' own keys, or of those that they share.
 struct AttentionWork {
     double flops, bytes;       ///< as in AttentionExplanation
     std::int64_t blocks;       ///< of rows, of all key/value heads
     std::int64_t chunks;       ///< of all blocks
     std::int64_t most_chunks;  ///< of one block
 };
-AttentionWork count_work(const AttentionCall& call);
+struct CallWork {
+    AttentionWork shared, own;
+};
+CallWork count_work(const AttentionCall& call);
 
 /// How the work is shared, and in how many items.
 struct AttentionItems {
@@ -23,11 +29,16 @@ struct AttentionItems {
     WorkShare share;
 };
 
-/// With room for so many states of split chunks.
-AttentionItems share_items(const AttentionWork& work, std::int64_t partial_states, int max_workers);
+/// Of the shared keys, which come first, and of the sequences' own.
+struct CallItems {
+    AttentionItems shared, own;
+};
 
-/// Orders the sequences, the costliest first, and numbers their items: fills order() and first_item() of the workspace, which is
-/// bound to memory.
-void list_items(const AttentionCall& call, const AttentionItems& items, const AttentionWorkspace& workspace);
+/// With room for so many states of split chunks.
+CallItems share_items(const CallWork& work, const PartialStates& partial_states, int max_workers);
+
+/// Orders the sequences, the costliest first, and numbers their items: fills order(), first_item() and, where keys are shared,
+/// first_shared_row() of the workspace, which is bound to memory.
+void list_items(const AttentionCall& call, const CallItems& items, const AttentionWorkspace& workspace);
 
 }  // namespace headwise

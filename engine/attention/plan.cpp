@@ -25,8 +25,12 @@ int planned_workers(const AttentionOptions& options) {
 
 AttentionWorkspace workspace_for(const AttentionShape& shape, const AttentionOptions& options, const AttentionKernels& kernels,
                                  int workers) {
-    const AttentionSizes sizes = attention_sizes(shape, kernels);
-    return {shape, sizes, options.rope != nullptr, workers, max_partial_states(sizes, workers)};
+    const AttentionSizes sizes = attention_sizes(shape, options.shared_prefix, kernels);
+    return {shape,
+            sizes,
+            options.rope != nullptr,
+            workers,
+            {.own = max_partial_states(sizes.own, workers), .shared = max_partial_states(sizes.shared, workers)}};
 }
 
 }  // namespace
@@ -48,7 +52,7 @@ void AttentionPlan::run(const AttentionArguments& arguments, std::span<std::byte
     layout.bind(workspace);
     const AttentionArguments usable = with_usable_strides(arguments);
     const AttentionCall call{shape_, options_, usable, kernels};
-    const AttentionItems items = share_items(count_work(call), layout.partial_states(), workers_);
+    const CallItems items = share_items(count_work(call), layout.partial_states(), workers_);
     list_items(call, items, layout);
     run_attention(call, items, layout);
 }
@@ -70,7 +74,7 @@ AttentionExplanation AttentionPlan::explain(std::int64_t key_length) const {
 
 AttentionExplanation AttentionPlan::explain(const AttentionArguments& arguments) const {
     check_length_arguments(arguments);
-    check_lengths(shape_, arguments);
+    check_lengths(shape_, options_, arguments);
     const KernelTable& kernels = kernel_table(isa_);
     return explain_attention({shape_, options_, arguments, kernels}, workspace_for(shape_, options_, kernels.attention, workers_),
                              isa_, workers_);

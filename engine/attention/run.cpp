@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <span>
 
 #include "engine/attention/block.hpp"
 #include "engine/runtime/parallel.hpp"
@@ -12,57 +13,65 @@
 namespace headwise {
 namespace {
 
-/// What the items of one call share, and the work of one item.
+/// Which keys the items are about: those that sequences share, of which finish() keeps a result for each row in `out`; or the
+/// sequences' own, of which it makes the final one.
+enum class Part { shared, own };
+
+/// What the items of one part of a call share, and the work of one item.
 class AttentionRun {
   public:
-    AttentionRun(const AttentionCall& call, const AttentionWorkspace& workspace)
-        : call_(call), arguments_(call.arguments), workspace_(workspace), group_(call.shape.num_heads / call.shape.num_kv_heads) {}
+    AttentionRun(const AttentionCall& call, const AttentionWorkspace& workspace, Part part)
+        : call_(call),
+          arguments_(call.arguments),
+          workspace_(workspace),
+          part_(part),
+          group_(call.shape.num_heads / call.shape.num_kv_heads) {
+        if (part == Part::shared)
+            shared_ = schedule_shared(call.shape, workspace.first_shared_row()[call.shape.batch], arguments_.shared_keys,
+                                      call.kernels.attention);
+    }
 
     /// All chunks of one block in index order.
     void run_block(int worker, std::int64_t item, std::int64_t upcoming) const {
-        const BlockPlace place = place_of(item, 1).place;
-        const PreparedBlock prepared(call_, workspace_, worker, place, workspace_.state(worker, 0));
+        const std::span<const BlockPlace> places = find(worker, item, 1).places;
+        const PreparedBlock prepared(call_, workspace_, worker, places, workspace_.state(worker, 0));
         AttentionBlock block = prepared.block;
-        fetch_ahead(block, worker, place, upcoming);
-        const SequenceSchedule& schedule = place.schedule;
+        fetch_ahead(block, worker, places, upcoming);
+        const SequenceSchedule& schedule = places[0].schedule;
         const AttentionKernel& kernel = *schedule.kernel;
-        const Chunks seen = chunks_seen(place, block);
-        const auto chunk_end = [&](std::int64_t chunk) {
-            return chunk < seen.end ? std::min((chunk + 1) * schedule.key_chunk, place.sequence.keys) : 0;
-        };
-        block.next_key_end = chunk_end(seen.begin + 1);
-        kernel.attend(block, prepared.keys, seen.begin * schedule.key_chunk, chunk_end(seen.begin));
+        const Chunks seen = chunks_seen(schedule, block);
+        const auto end_of = [&](std::int64_t chunk) { return chunk < seen.end ? chunk_end(schedule, chunk) : 0; };
+        block.next_key_end = end_of(seen.begin + 1);
+        kernel.attend(block, prepared.keys, chunk_begin(schedule, seen.begin), end_of(seen.begin));
         block.fetch_count = 0;
         for (std::int64_t chunk = seen.begin + 1; chunk < seen.end; ++chunk) {
             AttentionBlock part = with_state(block, workspace_.state(worker, 1));
             part.begun = true;
-            part.next_key_end = chunk_end(chunk + 1);
-            kernel.attend(part, prepared.keys, chunk * schedule.key_chunk, chunk_end(chunk));
+            part.next_key_end = end_of(chunk + 1);
+            kernel.attend(part, prepared.keys, chunk_begin(schedule, chunk), end_of(chunk));
             kernel.merge(block, part);
         }
-        finish(worker, place, prepared, block);
+        finish(worker, places, prepared, block);
     }
 
     /// One chunk of one block. Whoever finishes a block's last chunk merges them all, in index order: the same operations as in
     /// run_block().
     void run_chunk(int worker, std::int64_t item) const {
-        const auto [place, chunk] = place_of(item, 0);
-        const PreparedBlock prepared(call_, workspace_, worker, place, workspace_.partial(item));
-        const SequenceSchedule& schedule = place.schedule;
+        const auto [places, chunk] = find(worker, item, 0);
+        const PreparedBlock prepared(call_, workspace_, worker, places, partial(item));
+        const SequenceSchedule& schedule = places[0].schedule;
         const AttentionKernel& kernel = *schedule.kernel;
         AttentionBlock block = prepared.block;
-        const Chunks seen = chunks_seen(place, block);
+        const Chunks seen = chunks_seen(schedule, block);
         if (chunk >= seen.begin && chunk < seen.end)
-            kernel.attend(block, prepared.keys, chunk * schedule.key_chunk,
-                          std::min((chunk + 1) * schedule.key_chunk, place.sequence.keys));
+            kernel.attend(block, prepared.keys, chunk_begin(schedule, chunk), chunk_end(schedule, chunk));
 
         const std::int64_t first = item - chunk;
         std::atomic_ref<std::int32_t> finished(*workspace_.finished(first));
         if (finished.fetch_add(1, std::memory_order_acq_rel) + 1 < schedule.chunks) return;
-        block = with_state(block, workspace_.partial(first + seen.begin));
-        for (std::int64_t i = seen.begin + 1; i < seen.end; ++i)
-            kernel.merge(block, with_state(block, workspace_.partial(first + i)));
-        finish(worker, place, prepared, block);
+        block = with_state(block, partial(first + seen.begin));
+        for (std::int64_t i = seen.begin + 1; i < seen.end; ++i) kernel.merge(block, with_state(block, partial(first + i)));
+        finish(worker, places, prepared, block);
     }
 
     /// 0 and -Inf for the rows of a padded tensor that no sequence has.
@@ -85,9 +94,22 @@ class AttentionRun {
         BlockPlace place;
         std::int64_t chunk;
     };
+    struct Item {
+        std::span<const BlockPlace> places;  ///< in the worker's part of the workspace
+        std::int64_t chunk;
+    };
+
+    /// With chunks = 0 the items are the chunks of the blocks.
+    Item find(int worker, std::int64_t item, std::int64_t chunks) const {
+        BlockPlace* places = workspace_.places(worker);
+        if (part_ == Part::shared) return find_shared(places, item, chunks == 0 ? shared_.chunks : chunks);
+        const ItemPlace found = place_of(item, chunks);
+        places[0] = found.place;
+        return {{places, 1}, found.chunk};
+    }
 
     /// Blocks are numbered sequence by sequence, head by head, within a head from the last: under a causal mask the costliest
-    /// first, and neighbours in time share their keys and values. With chunks = 0 the items are the chunks of these blocks.
+    /// first, and neighbours in time share their keys and values.
     ItemPlace place_of(std::int64_t item, std::int64_t chunks) const {
         const std::int64_t* first_item = workspace_.first_item();
         const std::int64_t* found = std::upper_bound(first_item, first_item + call_.shape.batch + 1, item) - 1;
@@ -96,7 +118,7 @@ class AttentionRun {
             .place = {.b = b, .sequence = sequence_at(arguments_, b), .schedule = {}, .kv_head = 0, .row = 0, .rows = 0},
             .chunk = 0};
         BlockPlace& place = result.place;
-        place.schedule = schedule_sequence(call_.shape, place.sequence.queries, place.sequence.keys, call_.kernels.attention);
+        place.schedule = schedule_of(call_, place.sequence, b);
         if (chunks == 0) chunks = place.schedule.chunks;
         const std::int64_t index = (item - *found) / chunks;
         result.chunk = (item - *found) % chunks;
@@ -106,25 +128,56 @@ class AttentionRun {
         return result;
     }
 
+    /// Blocks of shared keys are numbered head by head; their rows are those of all sequences that share, one behind the other.
+    Item find_shared(BlockPlace* places, std::int64_t item, std::int64_t chunks) const {
+        const std::int64_t index = item / chunks, row = index % shared_.blocks * shared_.block_rows;
+        const std::int64_t end = std::min(row + shared_.block_rows, shared_.rows);
+        const std::int64_t* first_row = workspace_.first_shared_row();
+        std::int64_t b = std::upper_bound(first_row, first_row + call_.shape.batch + 1, row) - first_row - 1;
+        std::size_t count = 0;
+        for (; first_row[b] < end; ++b) {
+            const std::int64_t begin = std::max(row, first_row[b]), last = std::min(end, first_row[b + 1]);
+            if (begin == last) continue;
+            places[count++] = {.b = b,
+                               .sequence = sequence_at(arguments_, b),
+                               .schedule = shared_,
+                               .kv_head = index / shared_.blocks,
+                               .row = begin - first_row[b],
+                               .rows = last - begin};
+        }
+        return {{places, count}, item % chunks};
+    }
+
+    BlockState partial(std::int64_t item) const {
+        return part_ == Part::shared ? workspace_.shared_partial(item) : workspace_.partial(item);
+    }
+
+    static std::int64_t chunk_begin(const SequenceSchedule& s, std::int64_t chunk) { return s.key_begin + chunk * s.key_chunk; }
+    static std::int64_t chunk_end(const SequenceSchedule& s, std::int64_t chunk) {
+        return std::min(chunk_begin(s, chunk + 1), s.key_end);
+    }
+
     /// Chunks with keys that some row of the block may see by its position, or one without.
-    static Chunks chunks_seen(const BlockPlace& place, const AttentionBlock& block) {
-        const std::int64_t begin = block.key_begin ? block.key_begin[0] : 0;
-        const std::int64_t end = block.key_end ? block.key_end[block.rows - 1] : place.sequence.keys;
-        const std::int64_t size = place.schedule.key_chunk, first = std::min(begin / size, place.schedule.chunks - 1);
+    static Chunks chunks_seen(const SequenceSchedule& s, const AttentionBlock& block) {
+        const std::int64_t begin = (block.key_begin ? block.key_begin[0] : s.key_begin) - s.key_begin;
+        const std::int64_t end = (block.key_end ? block.key_end[block.rows - 1] : s.key_end) - s.key_begin;
+        const std::int64_t size = s.key_chunk, first = std::min(begin / size, s.chunks - 1);
         return {first, std::max((end + size - 1) / size, first + 1)};
     }
 
     /// Names what the worker needs when it has computed this block: where the result goes, then the next block's queries and first
     /// keys. In short sequences these are a tenth of the time when they come from memory or another core only once they are needed.
-    void fetch_ahead(AttentionBlock& block, int worker, const BlockPlace& place, std::int64_t upcoming) const {
+    void fetch_ahead(AttentionBlock& block, int worker, std::span<const BlockPlace> places, std::int64_t upcoming) const {
         const float** fetch = workspace_.fetch(worker);
         const TensorView<const float, 4> out(arguments_.out.data, arguments_.out.extent, arguments_.out.stride);
-        const float** end = list_rows(out, place, group_, fetch);
-        if (upcoming != runtime::kUnknownItem && !arguments_.page_table.data) {
+        const float** end = fetch;
+        for (const BlockPlace& place : places) end = list_rows(out, place, group_, end);
+        if (upcoming != runtime::kUnknownItem && !arguments_.page_table.data && part_ == Part::own) {
             const BlockPlace next = place_of(upcoming, 1).place;
             end = list_rows(arguments_.query, next, group_, end);
             const KeyValueRows kv = key_value_rows(arguments_, next);
-            for (std::int64_t i = 0; i < std::min(AttentionWorkspace::kFetchedKeys, kv.count); ++i)
+            const std::int64_t first = next.schedule.key_begin;
+            for (std::int64_t i = first; i < std::min(first + AttentionWorkspace::kFetchedKeys, kv.count); ++i)
                 *end++ = kv.keys + i * kv.key_stride;
         }
         block.fetch = fetch;
@@ -136,25 +189,66 @@ class AttentionRun {
         return view.data[b * view.stride[0] + h * view.stride[1] + i * view.stride[2]];
     }
 
+    void finish(int worker, std::span<const BlockPlace> places, const PreparedBlock& prepared, const AttentionBlock& block) const {
+        if (part_ == Part::shared)
+            keep(worker, places, block);
+        else
+            finish(worker, places[0], prepared, block);
+    }
+
+    /// The weighted mean of the shared values as each row sees them goes into `out`, where the row's own part finds it.
+    void keep(int worker, std::span<const BlockPlace> places, const AttentionBlock& block) const {
+        float** rows = workspace_.rows<float>(worker, RowPointers::outs);
+        float* factors = workspace_.floats(worker, RowFloats::factor);
+        std::int64_t i = 0;
+        for (const BlockPlace& place : places) {
+            rows = list_rows(arguments_.out, place, group_, rows);
+            SharedRow* kept = workspace_.shared_rows(place.b, place.kv_head) + place.row;
+            for (const std::int64_t end = i + place.rows; i < end; ++i) {
+                *kept++ = {block.row_max[i], block.row_sum[i]};
+                // Without weights the row is 0, or NaN where an allowed value is: it is multiplied by 0 in the end.
+                factors[i] = block.row_sum[i] != 0 ? 1 / block.row_sum[i]
+                                                   : (sees_any(*shared_.kernel, block, i, 0, shared_.key_end) ? 1.0f : 0.0f);
+            }
+        }
+        shared_.kernel->finish(block, workspace_.rows<float>(worker, RowPointers::outs), factors);
+    }
+
     /// Divides by the sum of weights, sink included, and writes the rows.
     void finish(int worker, const BlockPlace& place, const PreparedBlock& prepared, const AttentionBlock& block) const {
         const AttentionKernel& kernel = *place.schedule.kernel;
+        const SharedRow* shared =
+            place.schedule.key_begin > 0 ? workspace_.shared_rows(place.b, place.kv_head) + place.row : nullptr;
         float* factors = workspace_.floats(worker, RowFloats::factor);
+        float* shared_weights = workspace_.floats(worker, RowFloats::shared_weight);
         for (std::int64_t i = 0; i < place.rows; ++i) {
             const std::int64_t query = prepared.rows.queries[i], head = prepared.rows.heads[i];
-            Denominator d{.factor = 0, .log2 = -std::numeric_limits<double>::infinity()};
-            if (sees_any(kernel, block, place, i))
-                d = denominator(block, i, head);
-            else if (!arguments_.sinks.empty())
-                d.log2 = sink_of(head);
+            const Denominator d =
+                shared ? denominator(kernel, block, place, i, head, shared[i]) : denominator(kernel, block, place, i, head);
             factors[i] = d.factor;
+            shared_weights[i] = d.shared_weight;
             if (arguments_.log_sum_exp.data)
                 log_sum_exp(place.sequence.query_batch, head, place.sequence.first_query + query) =
                     static_cast<float>(d.log2 * std::numbers::ln2);
         }
         float** rows = workspace_.rows<float>(worker, RowPointers::outs);
         list_rows(arguments_.out, place, group_, rows);
-        kernel.finish(block, rows, factors);
+        if (shared)
+            add_shared(worker, place, block, rows);
+        else
+            kernel.finish(block, rows, factors);
+    }
+
+    /// rows[i] = its own part + weight * what it holds of the shared keys.
+    void add_shared(int worker, const BlockPlace& place, const AttentionBlock& block, float* const* rows) const {
+        const float* weights = workspace_.floats(worker, RowFloats::shared_weight);
+        // Neither the pointers to the queries nor the second state are in use any more.
+        float** own = workspace_.rows<float>(worker, RowPointers::queries);
+        float* memory = workspace_.state(worker, 1).accumulators;
+        for (std::int64_t i = 0; i < place.rows; ++i) own[i] = memory + i * block.value_dim;
+        place.schedule.kernel->finish(block, own, workspace_.floats(worker, RowFloats::factor));
+        for (std::int64_t i = 0; i < place.rows; ++i)
+            call_.kernels.merge.blend(1, own[i], weights[i], rows[i], rows[i], block.value_dim);
     }
 
     double sink_of(std::int64_t head) const {
@@ -162,37 +256,66 @@ class AttentionRun {
     }
 
     struct Denominator {
-        float factor;  ///< what the row's accumulators are multiplied with
-        double log2;   ///< of the softmax's denominator
+        float factor;         ///< what the row's accumulators are multiplied with
+        float shared_weight;  ///< and what is in `out` of shared keys
+        double log2;          ///< of the softmax's denominator
     };
 
-    Denominator denominator(const AttentionBlock& block, std::int64_t row, std::int64_t head) const {
-        const double max = block.row_max[row], sum = block.row_sum[row];
-        if (arguments_.sinks.empty()) return {1 / block.row_sum[row], arguments_.log_sum_exp.data ? max + std::log2(sum) : 0};
-        const double sink = sink_of(head), reference = std::max(max, sink), own = std::exp2(max - reference);
-        const double total = sum * own + std::exp2(sink - reference);
-        return {static_cast<float>(own / total), reference + std::log2(total)};
+    /// Of a row that sees no key.
+    Denominator empty(std::int64_t head) const {
+        return {0, 0, arguments_.sinks.empty() ? -std::numeric_limits<double>::infinity() : sink_of(head)};
     }
 
-    /// Whether the row may see any key. A sum of 0 can also be that of keys whose logits are -Inf, to which the formula gives NaN.
-    bool sees_any(const AttentionKernel& kernel, const AttentionBlock& block, const BlockPlace& place, std::int64_t row) const {
+    Denominator denominator(const AttentionKernel& kernel, const AttentionBlock& block, const BlockPlace& place, std::int64_t row,
+                            std::int64_t head) const {
+        if (!sees_any(kernel, block, row, place.schedule.key_begin, place.schedule.key_end)) return empty(head);
+        const double max = block.row_max[row], sum = block.row_sum[row];
+        if (arguments_.sinks.empty()) return {1 / block.row_sum[row], 0, arguments_.log_sum_exp.data ? max + std::log2(sum) : 0};
+        const double sink = sink_of(head), reference = std::max(max, sink), own = std::exp2(max - reference);
+        const double total = sum * own + std::exp2(sink - reference);
+        return {static_cast<float>(own / total), 0, reference + std::log2(total)};
+    }
+
+    /// Of a row that has seen, or not, the shared keys besides.
+    Denominator denominator(const AttentionKernel& kernel, const AttentionBlock& block, const BlockPlace& place, std::int64_t row,
+                            std::int64_t head, const SharedRow& shared) const {
+        const SequenceSchedule& s = place.schedule;
+        const bool sees_own = sees_any(kernel, block, row, s.key_begin, s.key_end);
+        const bool sees_shared = shared.sum != 0 || (!sees_own && sees_by_masks(kernel, block, row, 0, s.key_begin));
+        if (!sees_own && !sees_shared) return empty(head);
+        const double max = block.row_max[row], shared_max = shared.max;
+        double reference = std::max(max, shared_max);
+        if (!arguments_.sinks.empty()) reference = std::max(reference, sink_of(head));
+        const double own = std::exp2(max - reference), others = shared.sum * std::exp2(shared_max - reference);
+        double total = block.row_sum[row] * own + others;
+        if (!arguments_.sinks.empty()) total += std::exp2(sink_of(head) - reference);
+        return {sees_own ? static_cast<float>(own / total) : 0, static_cast<float>(others / total), reference + std::log2(total)};
+    }
+
+    /// Whether the row may see any key in [begin, end). A sum of 0 can also be that of keys whose logits are -Inf, to which the
+    /// formula gives NaN.
+    static bool sees_any(const AttentionKernel& kernel, const AttentionBlock& block, std::int64_t row, std::int64_t begin,
+                         std::int64_t end) {
         if (!(block.row_sum[row] == 0)) return true;
-        const std::int64_t begin = block.key_begin ? block.key_begin[row] : 0;
-        const std::int64_t end = block.key_end ? block.key_end[row] : place.sequence.keys;
-        if (begin >= end) return false;
-        return !block.rules || kernel.sees_any(*block.rules, row, begin, end);
+        if (block.key_begin) begin = block.key_begin[row];
+        if (block.key_end) end = block.key_end[row];
+        return sees_by_masks(kernel, block, row, begin, end);
+    }
+    static bool sees_by_masks(const AttentionKernel& kernel, const AttentionBlock& block, std::int64_t row, std::int64_t begin,
+                              std::int64_t end) {
+        return begin < end && (!block.rules || kernel.sees_any(*block.rules, row, begin, end));
     }
 
     const AttentionCall& call_;
     const AttentionArguments& arguments_;
     const AttentionWorkspace& workspace_;
+    const Part part_;
     const std::int64_t group_;
+    SequenceSchedule shared_{};
 };
 
-}  // namespace
-
-void run_attention(const AttentionCall& call, const AttentionItems& items, const AttentionWorkspace& workspace) {
-    const AttentionRun run(call, workspace);
+/// Runs the items of one part.
+void run_items(const AttentionRun& run, const AttentionItems& items, const AttentionWorkspace& workspace) {
     if (items.share.split) {
         std::fill_n(workspace.finished(0), items.count, 0);
         runtime::for_each_item(items.share.workers, items.count,
@@ -202,6 +325,14 @@ void run_attention(const AttentionCall& call, const AttentionItems& items, const
             run.run_block(worker, item, upcoming);
         });
     }
+}
+
+}  // namespace
+
+void run_attention(const AttentionCall& call, const CallItems& items, const AttentionWorkspace& workspace) {
+    if (items.shared.count > 0) run_items(AttentionRun(call, workspace, Part::shared), items.shared, workspace);
+    const AttentionRun run(call, workspace, Part::own);
+    run_items(run, items.own, workspace);
     run.clear_padding();
 }
 

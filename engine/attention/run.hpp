@@ -6,6 +6,6 @@
 namespace headwise {
 
 /// Runs the items on their workers.
-void run_attention(const AttentionCall& call, const AttentionItems& items, const AttentionWorkspace& workspace);
+void run_attention(const AttentionCall& call, const CallItems& items, const AttentionWorkspace& workspace);
 
 }  // namespace headwise

@@ -43,6 +43,24 @@ std::int64_t max_chunks(const AttentionShape& shape, const AttentionKernel& kern
     return std::min({kMaxChunks, by_memory, by_need});
 }
 
+/// Blocks of equal size rather than full ones and a small rest.
+void cut_rows(SequenceSchedule& s) {
+    const std::int64_t blocks = std::max<std::int64_t>(divide_up(s.rows, s.kernel->max_rows), 1);
+    s.block_rows = std::max(round_up(divide_up(s.rows, blocks), s.kernel->row_unit), s.kernel->row_unit);
+    s.blocks = divide_up(s.rows, s.block_rows);
+}
+
+void cut_keys(SequenceSchedule& s, std::int64_t most_chunks) {
+    const std::int64_t keys = std::max<std::int64_t>(s.key_end - s.key_begin, 1);
+    s.key_chunk = round_up(std::max(kMinKeysPerChunk, divide_up(keys, most_chunks)), s.kernel->key_block);
+    s.chunks = divide_up(keys, s.key_chunk);
+}
+
+/// The most chunks of shared keys. Blocks of them count as full and as few, since how many there are must not matter.
+std::int64_t max_shared_chunks(const AttentionShape& shape, const AttentionKernels& kernels) {
+    return max_chunks(shape, kernels.query_lanes, kernels.query_lanes.max_rows, 1);
+}
+
 bool few_blocks(std::int64_t blocks, int workers) {
     return workers > 1 && blocks < kEnoughItemsPerWorker * workers;
 }
@@ -50,44 +68,52 @@ bool few_blocks(std::int64_t blocks, int workers) {
 }  // namespace
 
 SequenceSchedule schedule_sequence(const AttentionShape& shape, std::int64_t queries, std::int64_t keys,
-                                   const AttentionKernels& kernels) {
+                                   const AttentionKernels& kernels, std::int64_t first_key) {
     SequenceSchedule s{};
     s.rows = queries * (shape.num_heads / shape.num_kv_heads);
     s.kernel = s.rows <= kFewRows ? &kernels.key_rows : &kernels.query_lanes;
-    // Blocks of equal size rather than full ones and a small rest.
-    const std::int64_t blocks = std::max<std::int64_t>(divide_up(s.rows, s.kernel->max_rows), 1);
-    s.block_rows = std::max(round_up(divide_up(s.rows, blocks), s.kernel->row_unit), s.kernel->row_unit);
-    s.blocks = divide_up(s.rows, s.block_rows);
-
-    keys = std::max<std::int64_t>(keys, 1);
-    const std::int64_t most = max_chunks(shape, *s.kernel, s.block_rows, std::max<std::int64_t>(s.blocks, 1));
-    s.key_chunk = round_up(std::max(kMinKeysPerChunk, divide_up(keys, most)), s.kernel->key_block);
-    s.chunks = divide_up(keys, s.key_chunk);
+    s.key_begin = first_key;
+    s.key_end = keys;
+    cut_rows(s);
+    cut_keys(s, max_chunks(shape, *s.kernel, s.block_rows, std::max<std::int64_t>(s.blocks, 1)));
     return s;
 }
 
-AttentionSizes attention_sizes(const AttentionShape& shape, const AttentionKernels& kernels) {
+SequenceSchedule schedule_shared(const AttentionShape& shape, std::int64_t rows, std::int64_t shared_keys,
+                                 const AttentionKernels& kernels) {
+    SequenceSchedule s{};
+    s.rows = rows;
+    s.kernel = &kernels.query_lanes;
+    s.key_end = shared_keys;
+    cut_rows(s);
+    cut_keys(s, max_shared_chunks(shape, kernels));
+    return s;
+}
+
+AttentionSizes attention_sizes(const AttentionShape& shape, bool shared_prefix, const AttentionKernels& kernels) {
     const SequenceSchedule longest = schedule_sequence(shape, shape.query_length, 1, kernels);
-    AttentionSizes sizes{
-        .rows = 0,
-        .query_floats = 0,
-        .score_floats = 0,
-        .state_floats = 0,
-        .max_chunks = max_chunks(shape, *longest.kernel, longest.block_rows, std::max<std::int64_t>(longest.blocks, 1)),
-        .blocks = shape.batch * shape.num_kv_heads * longest.blocks};
+    AttentionSizes sizes{};
+    sizes.own = {shape.batch * shape.num_kv_heads * longest.blocks,
+                 max_chunks(shape, *longest.kernel, longest.block_rows, std::max<std::int64_t>(longest.blocks, 1))};
     std::int64_t accumulators = 0;
     const auto add = [&](const AttentionKernel& kernel, std::int64_t rows) {
         rows = round_up(rows, kernel.row_unit);
-        sizes.rows = std::max(sizes.rows, rows);
+        sizes.state.rows = std::max(sizes.state.rows, rows);
         sizes.query_floats = std::max(sizes.query_floats, rows * round_up(shape.head_dim, kernel.dim_unit));
         sizes.score_floats = std::max(sizes.score_floats, rows * kernel.key_block);
         accumulators = std::max(accumulators, rows * round_up(shape.value_dim, kernel.dim_unit));
+        sizes.state.floats = 2 * sizes.state.rows + accumulators;
     };
     // Shorter sequences may have the blocks of either kernel.
-    const std::int64_t rows = std::max<std::int64_t>(longest.rows, 1);
+    const std::int64_t rows = std::max<std::int64_t>(longest.rows, 1), most = kernels.query_lanes.max_rows;
     add(kernels.key_rows, std::min(rows, kFewRows));
-    if (rows > kFewRows) add(kernels.query_lanes, std::min(rows, kernels.query_lanes.max_rows));
-    sizes.state_floats = 2 * sizes.rows + accumulators;
+    if (rows > kFewRows) add(kernels.query_lanes, std::min(rows, most));
+    sizes.own_state = sizes.state;
+    if (!shared_prefix) return sizes;
+    const SequenceSchedule shared = schedule_shared(shape, shape.batch * longest.rows, 1, kernels);
+    add(kernels.query_lanes, std::min(shape.batch * rows, most));
+    sizes.shared = {shape.num_kv_heads * shared.blocks, max_shared_chunks(shape, kernels)};
+    sizes.shared_rows = shape.num_kv_heads * shared.rows;
     return sizes;
 }
 
@@ -98,8 +124,8 @@ WorkShare share_work(double flops, double bytes, std::int64_t blocks, std::int64
     return share;
 }
 
-std::int64_t max_partial_states(const AttentionSizes& sizes, int max_workers) {
-    return few_blocks(sizes.blocks, max_workers) && sizes.max_chunks > 1 ? sizes.blocks * sizes.max_chunks : 0;
+std::int64_t max_partial_states(const BlockCount& count, int max_workers) {
+    return few_blocks(count.blocks, max_workers) && count.max_chunks > 1 ? count.blocks * count.max_chunks : 0;
 }
 
 }  // namespace headwise

@@ -101,4 +101,15 @@ inline PositionRules position_rules(const AttentionOptions& options, const Atten
             arguments.prefix_lengths.empty() ? 0 : arguments.prefix_lengths[static_cast<std::size_t>(b)]};
 }
 
+/// The leading keys that a sequence attends to together with others: all that the call shares, or none, as where some query does
+/// not see them all by its position.
+inline std::int64_t shared_keys_of(const AttentionOptions& options, const AttentionArguments& arguments, const Sequence& sequence,
+                                   std::int64_t b) {
+    const std::int64_t shared = arguments.shared_keys;
+    if (shared == 0 || sequence.queries == 0) return 0;
+    if (arguments.tree_parents.data && sequence.keys - sequence.queries < shared) return 0;
+    const PositionRules rules = position_rules(options, arguments, sequence, b);
+    return rules.of(0).end >= shared && rules.of(sequence.queries - 1).begin == 0 ? shared : 0;
+}
+
 }  // namespace headwise

@@ -32,6 +32,7 @@ class WeightsSweep {
                          .rows = 0};
         place.sequence = sequence_at(call_.arguments, place.b);
         place.schedule.kernel = &call_.kernels.attention.query_lanes;
+        place.schedule.key_end = place.sequence.keys;
         const ChosenHead head = chosen_.of(place.kv_head);
         clear(place, head);
         const std::int64_t queries = chosen_.count_below(place.sequence.queries);
@@ -78,7 +79,7 @@ class WeightsSweep {
             references[i] = std::isinf(sum) && sum < 0 ? 0 : static_cast<float>(static_cast<double>(sum) * std::numbers::log2e);
         }
         const BlockRows rows{queries, heads};
-        const PreparedBlock prepared(call_, workspace_, worker, place, workspace_.state(worker, 0), &rows);
+        const PreparedBlock prepared(call_, workspace_, worker, {&place, 1}, workspace_.state(worker, 0), &rows);
         const AttentionBlock& block = prepared.block;
         const std::int64_t begin = block.key_begin ? block.key_begin[0] : 0;
         const std::int64_t end = block.key_end ? block.key_end[block.rows - 1] : place.sequence.keys;
@@ -130,12 +131,14 @@ class WeightsSweep {
 
 /// A state's memory, which no sweep needs, holds the weights of a key block.
 AttentionSizes sweep_sizes(const AttentionShape& shape, const AttentionKernel& kernel) {
-    return {.rows = kernel.max_rows,
-            .query_floats = kernel.max_rows * shape.head_dim,
+    const StateSize state{kernel.max_rows, kernel.max_rows * std::max<std::int64_t>(kWeighedKeys, 2)};
+    return {.query_floats = kernel.max_rows * shape.head_dim,
             .score_floats = kernel.max_rows * kernel.key_block,
-            .state_floats = kernel.max_rows * std::max<std::int64_t>(kWeighedKeys, 2),
-            .max_chunks = 1,
-            .blocks = 0};
+            .state = state,
+            .own_state = state,
+            .own = {},
+            .shared = {},
+            .shared_rows = 0};
 }
 
 }  // namespace
@@ -147,7 +150,7 @@ void attention_weights(const AttentionArguments& arguments, const AttentionOptio
     check_shape(shape, options, ShapeNames::of_views());
     check_length_arguments(arguments);
     const CheckedKeys checked = check_query_and_key(shape, arguments);
-    check_lengths(shape, arguments);
+    check_lengths(shape, options, arguments);
     const ChosenRows chosen(shape, request);
     check_weights(shape, options, arguments, checked, chosen, results);
 
@@ -159,7 +162,7 @@ void attention_weights(const AttentionArguments& arguments, const AttentionOptio
     const std::int64_t items = shape.batch * shape.num_kv_heads;
     const auto workers =
         static_cast<int>(std::clamp<std::int64_t>(items, 1, options.max_threads > 0 ? std::min(options.max_threads, most) : most));
-    AttentionWorkspace layout(shape, sweep_sizes(shape, kernels.attention.query_lanes), options.rope != nullptr, workers, 0);
+    AttentionWorkspace layout(shape, sweep_sizes(shape, kernels.attention.query_lanes), options.rope != nullptr, workers, {});
     const runtime::PooledWorkspace workspace(layout.bytes());
     layout.bind(workspace.bytes());
     const WeightsSweep sweep(call, chosen, results, layout);

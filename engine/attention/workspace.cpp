@@ -6,33 +6,45 @@
 namespace headwise {
 
 AttentionWorkspace::AttentionWorkspace(const AttentionShape& shape, const AttentionSizes& sizes, bool turns, int workers,
-                                       std::int64_t partial_states)
-    : rows_(sizes.rows), partial_states_(partial_states) {
+                                       const PartialStates& partial_states)
+    : rows_(sizes.state.rows),
+      own_rows_(sizes.own_state.rows),
+      kv_heads_(shape.num_kv_heads),
+      rows_per_head_(shape.query_length * (shape.num_heads / shape.num_kv_heads)),
+      partial_states_(partial_states) {
     std::size_t end = 0;
+    const auto aligned = [](std::int64_t count, std::size_t size) {
+        return (static_cast<std::size_t>(count) * size + kAlignment - 1) / kAlignment * kAlignment;
+    };
     const auto take = [&](std::int64_t count, std::size_t size) {
         const std::size_t begin = end;
-        end += (static_cast<std::size_t>(count) * size + kAlignment - 1) / kAlignment * kAlignment;
+        end += aligned(count, size);
         return begin;
     };
+    const bool shares = sizes.shared.max_chunks > 0;
     row_pointers_ = take(rows_ * (static_cast<std::int64_t>(RowPointers::blocks) + 1), sizeof(float*));
     row_integers_ = take(rows_ * (static_cast<std::int64_t>(RowIntegers::position) + 1), sizeof(std::int64_t));
-    row_floats_ = take(rows_ * (static_cast<std::int64_t>(RowFloats::factor) + 1), sizeof(float));
+    row_floats_ = take(rows_ * (static_cast<std::int64_t>(RowFloats::shared_weight) + 1), sizeof(float));
     fetch_ = take(2 * rows_ + kFetchedKeys, sizeof(float*));
     queries_ = take(sizes.query_floats, sizeof(float));
     scores_ = take(sizes.score_floats, sizeof(float));
     turned_ = take(turns ? std::max(rows_, kMaxTurnedKeys) * shape.head_dim : 0, sizeof(float));
+    places_ = take(shares ? rows_ : 1, sizeof(BlockPlace));
+    state_bytes_ = aligned(sizes.state.floats, sizeof(float));
+    own_state_bytes_ = aligned(sizes.own_state.floats, sizeof(float));
     states_ = end;
-    take(sizes.state_floats, sizeof(float));
-    state_bytes_ = end - states_;
-    end += state_bytes_;
+    end += 2 * state_bytes_;
     worker_bytes_ = end;
 
     end = static_cast<std::size_t>(workers) * worker_bytes_;
     order_ = take(shape.batch, sizeof(std::int64_t));
     first_item_ = take(shape.batch + 1, sizeof(std::int64_t));
+    first_shared_row_ = take(shares ? shape.batch + 1 : 0, sizeof(std::int64_t));
+    shared_rows_ = take(sizes.shared_rows, sizeof(SharedRow));
     partials_ = end;
-    end += static_cast<std::size_t>(partial_states) * state_bytes_;
-    finished_ = take(partial_states, sizeof(std::int32_t));
+    end += std::max(static_cast<std::size_t>(partial_states.own) * own_state_bytes_,
+                    static_cast<std::size_t>(partial_states.shared) * state_bytes_);
+    finished_ = take(std::max(partial_states.own, partial_states.shared), sizeof(std::int32_t));
     bytes_ = end;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/attention/place.hpp"
 #include "engine/attention/schedule.hpp"
 
 namespace headwise {
@@ -18,21 +19,32 @@ struct BlockState {
 /// Which arrays a worker has, each with an element for each row of a block.
 enum class RowPointers { queries, outs, bias, mask, mask_bits, blocks };
 enum class RowIntegers { query, head, key_begin, key_end, position };
-enum class RowFloats { scale, slope, factor };
+enum class RowFloats { scale, slope, factor, shared_weight };
+
+/// What has become of a row's shared keys, beside the result in `out`: as row_max and row_sum of a block.
+struct SharedRow {
+    float max, sum;
+};
+
+/// States of split chunks that are kept at once: of the sequences' own keys, or of shared ones.
+struct PartialStates {
+    std::int64_t own = 0, shared = 0;
+};
 
 /// Where everything lies in the caller's workspace:
 ///   for each worker   arrays over the rows of a block, rows to fetch ahead, packed queries, scores, two states; where RoPE turns
-///                     rows, copies of them
-///   for all           the sequences in the order of their work, and the first item of each
+///                     rows, copies of them; the places that the block's rows come from
+///   for all           the sequences in the order of their work, and the first item of each; with a shared prefix the first row of
+///                     each among those that share it, and what has become of these rows
 ///   where chunks are items   one state and one counter of finished chunks for each item
 /// All parts begin at cache lines, so that workers do not share any.
 class AttentionWorkspace {
   public:
     AttentionWorkspace(const AttentionShape& shape, const AttentionSizes& sizes, bool turns, int workers,
-                       std::int64_t partial_states);
+                       const PartialStates& partial_states);
 
     std::size_t bytes() const noexcept { return bytes_ + kAlignment; }
-    std::int64_t partial_states() const noexcept { return partial_states_; }
+    const PartialStates& partial_states() const noexcept { return partial_states_; }
 
     /// Binds the layout to memory of at least bytes() bytes.
     void bind(std::span<std::byte> memory) noexcept;
@@ -54,14 +66,24 @@ class AttentionWorkspace {
     /// Where RoPE turns rows: a block's queries until they are packed, then key blocks.
     float* turned(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, turned_)); }
     BlockState state(int worker, int which) const noexcept {
-        return state_at(part(worker, states_) + static_cast<std::size_t>(which) * state_bytes_);
+        return state_at(part(worker, states_) + static_cast<std::size_t>(which) * state_bytes_, rows_);
     }
+    BlockPlace* places(int worker) const noexcept { return reinterpret_cast<BlockPlace*>(part(worker, places_)); }
 
     // What is shared.
     std::int64_t* order() const noexcept { return reinterpret_cast<std::int64_t*>(base_ + order_); }            ///< [batch]
     std::int64_t* first_item() const noexcept { return reinterpret_cast<std::int64_t*>(base_ + first_item_); }  ///< [batch + 1]
+    /// [batch + 1]: rows of a key/value head that come before those of a sequence, in blocks of shared keys.
+    std::int64_t* first_shared_row() const noexcept { return reinterpret_cast<std::int64_t*>(base_ + first_shared_row_); }
+    /// Of the rows of one key/value head of a sequence.
+    SharedRow* shared_rows(std::int64_t b, std::int64_t kv_head) const noexcept {
+        return reinterpret_cast<SharedRow*>(base_ + shared_rows_) + (b * kv_heads_ + kv_head) * rows_per_head_;
+    }
     BlockState partial(std::int64_t item) const noexcept {
-        return state_at(base_ + partials_ + static_cast<std::size_t>(item) * state_bytes_);
+        return state_at(base_ + partials_ + static_cast<std::size_t>(item) * own_state_bytes_, own_rows_);
+    }
+    BlockState shared_partial(std::int64_t item) const noexcept {
+        return state_at(base_ + partials_ + static_cast<std::size_t>(item) * state_bytes_, rows_);
     }
     std::int32_t* finished(std::int64_t item) const noexcept { return reinterpret_cast<std::int32_t*>(base_ + finished_) + item; }
 
@@ -74,14 +96,17 @@ class AttentionWorkspace {
     std::byte* part(int worker, std::size_t offset) const noexcept {
         return base_ + static_cast<std::size_t>(worker) * worker_bytes_ + offset;
     }
-    BlockState state_at(std::byte* at) const noexcept {
+    static BlockState state_at(std::byte* at, std::int64_t rows) noexcept {
         auto* p = reinterpret_cast<float*>(at);
-        return {p, p + rows_, p + 2 * rows_};
+        return {p, p + rows, p + 2 * rows};
     }
 
-    std::int64_t rows_, partial_states_;
-    std::size_t row_pointers_, row_integers_, row_floats_, fetch_, queries_, scores_, turned_, states_;  // within a worker's part
-    std::size_t state_bytes_, worker_bytes_, order_, first_item_, partials_, finished_, bytes_;
+    std::int64_t rows_, own_rows_, kv_heads_, rows_per_head_;
+    PartialStates partial_states_;
+    // Within a worker's part.
+    std::size_t row_pointers_, row_integers_, row_floats_, fetch_, queries_, scores_, turned_, places_, states_;
+    std::size_t state_bytes_, own_state_bytes_, worker_bytes_;
+    std::size_t order_, first_item_, first_shared_row_, shared_rows_, partials_, finished_, bytes_;
     std::byte* base_ = nullptr;
 };
 

@@ -48,6 +48,8 @@ struct AttentionOptions {
     /// Turns queries and keys for their positions before they are multiplied; keys that are turned already (as KvCache does when it
     /// appends them) need none. Null: none. Must outlive the plan.
     const RopeTable* rope = nullptr;
+    /// Whether calls may have AttentionArguments::shared_keys. Costs the workspace 8 bytes for each query and query head.
+    bool shared_prefix = false;
     std::optional<Isa> isa{};  ///< whose kernels to run; active_isa() unless given. Must be available.
     int max_threads = 0;       ///< at most this many tasks at once; 0: as many as the calling thread's task arena has
 };
@@ -64,11 +66,11 @@ struct AttentionExplanation {
     std::int64_t query_block = 0;  ///< (query, head in group) pairs that share one pass over the keys
     std::int64_t key_block = 0;    ///< keys whose scores are held at once
     std::int64_t key_chunks = 0;   ///< parts of the key range that are reduced on their own and merged in index order
-    bool keys_split = false;       ///< whether those parts are tasks of their own
+    bool keys_split = false;       ///< whether those parts, of shared or of other keys, are tasks of their own
     std::int64_t tasks = 0;        ///< pieces of work that workers draw in turn, of one head the costliest first
     int workers = 1;               ///< oneTBB tasks that draw them; 1: the calling thread alone
     double flops = 0;  ///< 2 * (head_dim + value_dim) per query-key pair that positions and lengths allow; masks are not read
-    double bytes = 0;  ///< of query, key, value and out, each once
+    double bytes = 0;  ///< of query, key, value and out, each once; of keys that sequences share once for all of these
     double least_task_flops = 0, most_task_flops = 0;
     AttentionLimit limit = AttentionLimit::compute;
     std::size_t workspace_bytes = 0;
@@ -83,14 +85,15 @@ struct AttentionExplanation {
 /// gives 0. NaN and Inf at allowed positions come out as the formula gives them; at other positions they have no effect.
 ///
 /// The same inputs for a sequence, with the same options, give the same bits on the same ISA: for any thread count, in any batch
-/// and next to any neighbours, padded or packed, in pages or not.
+/// and next to any neighbours, padded or packed, in pages or not. With shared keys as well: whoever else shares them.
 class AttentionPlan {
   public:
     /// Checks everything about shape and options; throws Error. The number of workers is that of the calling
     /// thread's task arena.
     explicit AttentionPlan(const AttentionShape& shape, const AttentionOptions& options = {});
 
-    /// Bytes that run() needs, for any key length. Below 1 MiB a worker, and 16 bytes a sequence.
+    /// Bytes that run() needs, for any key length. Below 1 MiB a worker, and 16 bytes a sequence. With options.shared_prefix 8
+    /// bytes more a sequence, and 8 bytes for each of its planned queries and query heads.
     std::size_t workspace_bytes() const noexcept { return workspace_bytes_; }
 
     /// Computes attention. The arguments fit the planned batch, heads and dimensions; query_length is that of the plan, or at most

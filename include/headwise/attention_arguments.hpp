@@ -67,6 +67,18 @@ struct AttentionArguments {
     /// size, dim], key j of sequence b is row j % page size of page page_table[b, j / page size]. With key_lengths.
     TensorView<const std::int32_t, 2> page_table{};
 
+    /// The first shared_keys keys of every sequence are the same memory: a prefix that many sequences have in common, as a system
+    /// prompt is. They are read once for all the sequences rather than once for each ("cascade attention"); the result is that of
+    /// shared_keys = 0 up to rounding, and key j is still key j to every rule. With options.shared_prefix. No sequence has fewer
+    /// keys. Either page_table is given, shared_keys is a multiple of the page size and the first shared_keys / page size entries
+    /// of all its rows are the same; or key and value have a batch of 1 or a batch stride of 0. So has key_positions, if given.
+    /// Not with cumulative_key_lengths.
+    ///
+    /// A sequence joins the others where options.causal, options.window and prefix_lengths let all of its queries see all the
+    /// shared keys, and none of these is a node of its tree; any other one reads its keys by itself, as without. The shared part's
+    /// work is divided by key/value head, blocks of up to 64 (query, head in group) pairs of any sequences, and chunks of keys.
+    std::int64_t shared_keys = 0;
+
     // ---- Logits
 
     std::span<const float> scales{};        ///< [num_heads], instead of options.scale

@@ -19,7 +19,7 @@ bool agree(double a, double b, double allowed) {
 
 Rounding allowed_rounding(const VariantCall& call) {
     const AttentionArguments& a = call.arguments;
-    const std::array<std::int64_t, 4> rows{1, call.shape.num_heads, call.shape.query_length, 1};
+    const std::array<std::int64_t, 4> rows{a.out.extent[0], a.out.extent[1], a.out.extent[2], 1};
     PlainTensor<double> exact(a.out.extent), exact_sums(rows);
     PlainTensor<float> naive(a.out.extent), naive_sums(rows);
     const auto without_last = [](const auto& view) {
@@ -34,20 +34,21 @@ Rounding allowed_rounding(const VariantCall& call) {
     return {allowed_error(compare(naive.view, exact.view)), allowed_error(sums)};
 }
 
-void check_results(const VariantCall& call, const std::vector<double>& expected, const Rounding& allowed) {
-    const std::vector<float> results = call.results(0);
-    const auto outs = static_cast<std::size_t>(call.shape.num_heads * call.sequences[0].queries * call.shape.value_dim);
+void check_results(const VariantCall& call, const std::vector<double>& expected, const Rounding& allowed, std::size_t b) {
+    const std::vector<float> results = call.results(b);
+    const auto outs = static_cast<std::size_t>(call.shape.num_heads * call.sequences[b].queries * call.shape.value_dim);
     REQUIRE(results.size() == expected.size());
     for (std::size_t i = 0; i < results.size(); ++i) {
         const double limit = i < outs ? allowed.out : allowed.log_sum_exp, result = static_cast<double>(results[i]);
         if (agree(result, expected[i], limit)) continue;
-        INFO(call.text() << ", element " << i << ", " << outs << " of out come before log_sum_exp");
+        INFO(call.text() << ", sequence " << b << ", element " << i << ", " << outs << " of out come before log_sum_exp");
         REQUIRE_MESSAGE(false, result, ", expected ", expected[i], " within ", limit);
     }
 }
 
 void check_within_rounding(const VariantCall& a, const VariantCall& b) {
-    check_results(a, widened(b.results(0)), allowed_rounding(a) + allowed_rounding(b));
+    const Rounding allowed = allowed_rounding(a) + allowed_rounding(b);
+    for (std::size_t i = 0; i < a.sequences.size(); ++i) check_results(a, widened(b.results(i)), allowed, i);
 }
 
 std::vector<double> widened(const std::vector<float>& numbers) {

@@ -4,7 +4,7 @@
 
 #include "tests/attention/variant_call.hpp"
 
-// What "the same but for rounding" means for calls of one sequence without lengths.
+// What "the same but for rounding" means.
 namespace headwise::test {
 
 /// How far results may be off.
@@ -16,8 +16,8 @@ struct Rounding {
 /// The contract, from what the naive f32 loops make of the call.
 Rounding allowed_rounding(const VariantCall& call);
 
-/// The call's results are `expected`, in the order of VariantCall::results().
-void check_results(const VariantCall& call, const std::vector<double>& expected, const Rounding& allowed);
+/// The call's results of a sequence are `expected`, in the order of VariantCall::results().
+void check_results(const VariantCall& call, const std::vector<double>& expected, const Rounding& allowed, std::size_t b = 0);
 
 /// Two calls that are the same to the formula differ by no more than both may be off.
 void check_within_rounding(const VariantCall& a, const VariantCall& b);

@@ -117,6 +117,10 @@ VariantCall::VariantCall(const Variants& v, const std::vector<SequenceSizes>& s,
         shape.query_length += p.spare;
         shape.key_length += p.spare;
     }
+    if (shares_keys()) {
+        options.shared_prefix = true;
+        arguments.shared_keys = p.shared_keys;
+    }
     place_lengths();
     place_tensors();
     fill_tokens();
@@ -157,8 +161,11 @@ void VariantCall::place_pages() {
     arguments.page_table = {page_table_.data(), {shape.batch, most}};
     std::int32_t next = 2;
     for (std::int64_t i = most; i-- > 0;)
-        for (std::int64_t b = 0; b < shape.batch; ++b)
-            if (i < units(key_lengths_[b], placing.page_size)) page_table_[b * most + i] = next++;
+        for (std::int64_t b = 0; b < shape.batch; ++b) {
+            if (i >= units(key_lengths_[b], placing.page_size)) continue;
+            const bool repeated = b > 0 && i * placing.page_size < placing.shared_keys;
+            page_table_[b * most + i] = repeated ? page_table_[i] : next++;
+        }
     arguments.key.extent[0] = next + 2;
 }
 
@@ -172,26 +179,38 @@ void VariantCall::place_tensors() {
         return view_of(memory.data(), ragged, extent);
     };
     arguments.query = place(query_, {batch, shape.num_heads, queries, shape.head_dim});
-    arguments.key = place(key_, {key_batch, shape.num_kv_heads, keys, shape.head_dim});
-    arguments.value = place(value_, {key_batch, shape.num_kv_heads, keys, shape.value_dim});
+    const bool repeated = shares_keys() && !paged;
+    const std::int64_t key_batches = repeated ? 1 : key_batch;
+    arguments.key = place(key_, {key_batches, shape.num_kv_heads, keys, shape.head_dim});
+    arguments.value = place(value_, {key_batches, shape.num_kv_heads, keys, shape.value_dim});
+    if (repeated)
+        for (TensorView<const float, 4>* view : {&arguments.key, &arguments.value})
+            view->extent[0] = key_batch, view->stride[0] = 0;
     arguments.out = place(out_, {batch, shape.num_heads, queries, shape.value_dim});
     log_sum_exp_ = floats(batch * shape.num_heads * queries);
     arguments.log_sum_exp = {log_sum_exp_.data(), {batch, shape.num_heads, queries}};
 }
 
 void VariantCall::fill_tokens() {
-    const auto fill = [&](float* row, std::size_t b, What what, std::int64_t h, std::int64_t i, std::int64_t dim) {
-        for (std::int64_t d = 0; d < dim; ++d) row[d] = number_at(sequences[b], what, h, i, d);
+    const auto fill = [&](float* row, const SequenceSizes& owner, What what, std::int64_t h, std::int64_t i, std::int64_t dim) {
+        for (std::int64_t d = 0; d < dim; ++d) row[d] = number_at(owner, what, h, i, d);
     };
     for (std::size_t b = 0; b < sequences.size(); ++b) {
         for (std::int64_t h = 0; h < shape.num_heads; ++h)
-            for (std::int64_t i = 0; i < sequences[b].queries; ++i) fill(query(b, h, i), b, kQuery, h, i, shape.head_dim);
+            for (std::int64_t i = 0; i < sequences[b].queries; ++i)
+                fill(query(b, h, i), sequences[b], kQuery, h, i, shape.head_dim);
         for (std::int64_t h = 0; h < shape.num_kv_heads; ++h)
             for (std::int64_t j = 0; j < sequences[b].keys; ++j) {
-                fill(key(b, h, j), b, kKey, h, j, shape.head_dim);
-                fill(value(b, h, j), b, kValue, h, j, shape.value_dim);
+                const SequenceSizes owner = owner_of_key(b, j);
+                fill(key(b, h, j), owner, kKey, h, j, shape.head_dim);
+                fill(value(b, h, j), owner, kValue, h, j, shape.value_dim);
             }
     }
+}
+
+SequenceSizes VariantCall::owner_of_key(std::size_t b, std::int64_t j) const {
+    constexpr SequenceSizes kNobody{0, 0, 99};
+    return shares_keys() && (j < placing.shared_keys || !is_paged(placing.packing)) ? kNobody : sequences[b];
 }
 
 void VariantCall::fill_heads() {
@@ -268,7 +287,7 @@ void VariantCall::fill_tree_and_positions() {
     if (variants.rope) options.rope = &rope_table();
     if (!variants.positions) return;
     const std::int64_t query_batch = arguments.query.extent[0], query_tokens = arguments.query.extent[2];
-    const std::int64_t key_batch = is_paged(placing.packing) ? batch : arguments.key.extent[0];
+    const std::int64_t key_batch = shares_keys() ? 1 : is_paged(placing.packing) ? batch : arguments.key.extent[0];
     const std::int64_t key_tokens = is_paged(placing.packing) ? shape.key_length : arguments.key.extent[2];
     query_positions_ = integers(query_batch * query_tokens, 0);
     key_positions_ = integers(key_batch * key_tokens, 0);
@@ -280,7 +299,8 @@ void VariantCall::fill_tree_and_positions() {
         for (std::int64_t i = 0; i < s.queries; ++i)
             query_positions_[(ragged ? query_sums_[b] : b * query_tokens) + i] = position(bits_at(s, kQueryPosition, i, 0, 0));
         for (std::int64_t j = 0; j < s.keys; ++j)
-            key_positions_[(packed_keys ? key_sums_[b] : b * key_tokens) + j] = position(bits_at(s, kKeyPosition, j, 0, 0));
+            key_positions_[(packed_keys ? key_sums_[b] : (key_batch == 1 ? 0 : b) * key_tokens) + j] =
+                position(bits_at(shares_keys() ? SequenceSizes{0, 0, 99} : s, kKeyPosition, j, 0, 0));
     });
     arguments.query_positions = {query_positions_.data(), {query_batch, query_tokens}};
     arguments.key_positions = {key_positions_.data(), {key_batch, key_tokens}};
@@ -296,6 +316,7 @@ std::string VariantCall::text() const {
     constexpr const char* kPackings[] = {"dense", "padded", "ragged", "paged", "ragged and paged"};
     std::string text = std::string(variants.name) + ", " + kPackings[static_cast<int>(placing.packing)];
     if (is_paged(placing.packing)) text += ", page size " + std::to_string(placing.page_size);
+    if (shares_keys()) text += ", " + std::to_string(placing.shared_keys) + " shared keys";
     text += ", " + std::to_string(shape.num_heads) + " heads of " + std::to_string(shape.num_kv_heads) + ", queries x keys";
     for (const SequenceSizes& s : sequences) text += " " + std::to_string(s.queries) + "x" + std::to_string(s.keys);
     return text + ", HEADWISE_ISA=" + std::string(isa_name(active_isa()));

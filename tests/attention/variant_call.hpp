@@ -45,7 +45,10 @@ struct Placing {
     Packing packing = Packing::dense;
     std::int64_t page_size = 16;
     std::int64_t spare = 0;  ///< tokens that padded tensors have beyond the longest sequence
-    float filler = kNan;     ///< what all floats hold that belong to no sequence
+    /// The first keys of all sequences: the same pages, or, in dense and padded tensors, whose sequences share all keys, the one
+    /// batch. They and key positions do not depend on the sequences' seeds. -1: not even arguments.shared_keys is set.
+    std::int64_t shared_keys = -1;
+    float filler = kNan;  ///< what all floats hold that belong to no sequence
     Guard guard = Guard::above;
 };
 
@@ -103,6 +106,9 @@ class VariantCall {
     void fill_tree_and_positions();
     GuardedArray<float> floats(std::int64_t size) const { return {size, placing.filler, placing.guard}; }
     GuardedArray<std::int32_t> integers(std::int64_t size, std::int32_t filler) const { return {size, filler, placing.guard}; }
+    bool shares_keys() const { return placing.shared_keys >= 0; }
+    /// Whose seed key j has.
+    SequenceSizes owner_of_key(std::size_t b, std::int64_t j) const;
     float* token(const TensorView<const float, 4>& keys, std::size_t b, std::int64_t kv_head, std::int64_t j) const;
     bool sees_by_position(std::size_t b, std::int64_t i, std::int64_t j) const;
     bool sees_by_masks(std::size_t b, std::int64_t h, std::int64_t i, std::int64_t j) const;

@@ -34,9 +34,12 @@ void for_calls(Function function) {
         for (const Packing packing : kPackings) {
             std::vector<SequenceSizes> sequences = {{20, 1100, 1}};
             if (packing != Packing::dense) sequences.insert(sequences.end(), {{1, 1700, 2}, {2, 30, 3}});
-            const VariantCall call(variants, sequences, {.packing = packing});
-            INFO(call.text());
-            function(call);
+            for (const std::int64_t shared_keys : {-1, 16}) {
+                if (shared_keys > 0 && packing == Packing::ragged) continue;
+                const VariantCall call(variants, sequences, {.packing = packing, .shared_keys = shared_keys});
+                INFO(call.text());
+                function(call);
+            }
         }
 }
 

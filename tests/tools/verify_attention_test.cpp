@@ -2,6 +2,7 @@
 // starts with that of seed S.
 #include <doctest/doctest.h>
 
+#include "random_attention.hpp"
 #include "tests/support/random_numbers.hpp"
 #include "verify_attention.hpp"
 
@@ -23,6 +24,18 @@ TEST_CASE("random calls of all variants hold the numerical contract, the same bi
         const AttentionVerdict verdict = verifier.verify(seed);
         CHECK_MESSAGE(verdict.passed(), verdict.failure());
     }
+}
+
+TEST_CASE("among the random calls are many whose sequences read shared keys together") {
+    int together = 0;
+    for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
+        const RandomAttention call(seed);
+        AttentionArguments apart = call.arguments;
+        apart.shared_keys = 0;
+        const AttentionPlan plan(call.shape, call.options);
+        if (plan.explain(call.arguments).bytes < plan.explain(apart).bytes) ++together;
+    }
+    CHECK(together > 50);
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ RandomAttention::RandomAttention(std::uint64_t seed, std::uint64_t draw, double 
     draw_options();
     draw_lengths();
     allocate_tensors();
+    if (shares_) draw_shared_keys();
     if (paged_) draw_pages();
     draw_logit_rules();
     draw_masks();
@@ -88,13 +89,15 @@ void RandomAttention::draw_options() {
 void RandomAttention::draw_lengths() {
     ragged_ = chance();
     paged_ = chance();
+    shares_ = (paged_ || !ragged_) && random_.chance(paged_ ? 0.5 : 0.1);
     const bool some_queries = ragged_ || chance(), some_keys = ragged_ || paged_ || chance();
+    const std::int64_t fewest_keys = shares_ ? random_.between(0, shape.key_length) : 0;
     for (std::int64_t b = 0; b < shape.batch; ++b) {
-        const auto count = [&](bool varies, std::int64_t most) {
-            return static_cast<std::int32_t>(varies && !random_.chance(0.2) ? random_.between(0, most) : most);
+        const auto count = [&](bool varies, std::int64_t fewest, std::int64_t most) {
+            return static_cast<std::int32_t>(varies && !random_.chance(0.2) ? random_.between(fewest, most) : most);
         };
-        query_counts_.push_back(count(some_queries, shape.query_length));
-        key_counts_.push_back(count(some_keys, shape.key_length));
+        query_counts_.push_back(count(some_queries, 0, shape.query_length));
+        key_counts_.push_back(count(some_keys, fewest_keys, shape.key_length));
     }
     if (ragged_) {
         query_sums_.push_back(0);
@@ -149,8 +152,11 @@ void RandomAttention::allocate_tensors() {
         keys = page_size_;
     }
     arguments.query = make_tensor(query_, {batch, shape.num_heads, queries, shape.head_dim});
-    arguments.key = make_tensor(key_, {key_batch, shape.num_kv_heads, keys, shape.head_dim});
-    arguments.value = make_tensor(value_, {key_batch, shape.num_kv_heads, keys, shape.value_dim});
+    const bool repeated = shares_ && !paged_;
+    arguments.key = make_tensor(key_, {repeated ? 1 : key_batch, shape.num_kv_heads, keys, shape.head_dim});
+    arguments.value = make_tensor(value_, {repeated ? 1 : key_batch, shape.num_kv_heads, keys, shape.value_dim});
+    for (TensorView<const float, 4>* view : {&arguments.key, &arguments.value})
+        if (repeated) view->extent[0] = key_batch, view->stride[0] = 0;
     arguments.out = make_tensor(out_, {batch, shape.num_heads, queries, shape.value_dim});
     if (!random_.chance(0.5)) return;
     log_sum_exp_.assign(static_cast<std::size_t>(batch * shape.num_heads * queries), kNan);
@@ -158,7 +164,14 @@ void RandomAttention::allocate_tensors() {
     if (random_.chance(0.5)) arguments.log_sum_exp.stride = {shape.num_heads * queries, 1, shape.num_heads};
 }
 
-/// Every page is used once, in any order.
+/// As many as all sequences have, or fewer; in pages, whole ones.
+void RandomAttention::draw_shared_keys() {
+    const std::int64_t unit = paged_ ? page_size_ : 1, most = *std::ranges::min_element(key_counts_) / unit;
+    arguments.shared_keys = unit * (random_.chance(0.5) ? most : random_.between(0, most));
+    options.shared_prefix = true;
+}
+
+/// Every page is used once, in any order, but for those of shared keys.
 void RandomAttention::draw_pages() {
     const std::int64_t most = units(std::max<std::int64_t>(most_keys(), 1), page_size_) + random_.between(0, 2);
     std::vector<std::int32_t> free(static_cast<std::size_t>(pages_));
@@ -166,8 +179,13 @@ void RandomAttention::draw_pages() {
     page_table_.assign(static_cast<std::size_t>(shape.batch * most), -1);  // what lies beyond a sequence is not looked at
     for (std::int64_t b = 0; b < shape.batch; ++b)
         for (std::int64_t i = 0; i < units(key_counts_[static_cast<std::size_t>(b)], page_size_); ++i) {
+            std::int32_t& page = page_table_[static_cast<std::size_t>(b * most + i)];
+            if (b > 0 && i * page_size_ < arguments.shared_keys) {
+                page = page_table_[static_cast<std::size_t>(i)];
+                continue;
+            }
             std::swap(free.back(), free[static_cast<std::size_t>(random_.between(0, std::ssize(free) - 1))]);
-            page_table_[static_cast<std::size_t>(b * most + i)] = free.back();
+            page = free.back();
             free.pop_back();
         }
     arguments.page_table = {page_table_.data(), {shape.batch, most}};
@@ -252,7 +270,7 @@ void RandomAttention::draw_rope() {
     if (random_.chance(0.3))
         arguments.query_positions = positions(query_positions_, arguments.query.extent[0], arguments.query.extent[2]);
     if (random_.chance(0.3))
-        arguments.key_positions = positions(key_positions_, paged_ ? shape.batch : arguments.key.extent[0],
+        arguments.key_positions = positions(key_positions_, shares_ ? 1 : (paged_ ? shape.batch : arguments.key.extent[0]),
                                             paged_ ? most_keys() : arguments.key.extent[2]);
 }
 
@@ -299,7 +317,8 @@ void RandomAttention::spoil_unused() {
             }
         for (std::int64_t page = 0; page < pages_; ++page) spoil_both(page, used[static_cast<std::size_t>(page)]);
     } else if (!ragged_) {
-        for (std::int64_t b = 0; b < shape.batch; ++b) spoil_both(b, key_counts_[static_cast<std::size_t>(b)]);
+        const std::int32_t most = *std::ranges::max_element(key_counts_);
+        for (std::int64_t b = 0; b < shape.batch; ++b) spoil_both(b, shares_ ? most : key_counts_[static_cast<std::size_t>(b)]);
     }
 }
 
@@ -325,6 +344,7 @@ std::string RandomAttention::text() const {
     add(options.softcap != 0, fmt::format("softcap={}", options.softcap));
     add(ragged_, "ragged");
     add(paged_, fmt::format("page={}", page_size_));
+    add(options.shared_prefix, fmt::format("shared={}", a.shared_keys));
     add(!a.query_lengths.empty() || ragged_, fmt::format("queries={}", fmt::join(query_counts_, ":")));
     add(!a.key_lengths.empty() || ragged_, fmt::format("keys={}", fmt::join(key_counts_, ":")));
     add(!prefixes_.empty(), fmt::format("prefix={}", fmt::join(prefixes_, ":")));

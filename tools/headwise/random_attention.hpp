@@ -36,6 +36,7 @@ class RandomAttention {
     void draw_shape(double cost);
     void draw_lengths();
     void draw_pages();
+    void draw_shared_keys();
     void draw_options();
     void draw_logit_rules();
     void draw_masks();
@@ -51,7 +52,7 @@ class RandomAttention {
     std::int64_t most_queries() const, most_keys() const;
 
     RandomNumbers random_;
-    bool ragged_ = false, paged_ = false;
+    bool ragged_ = false, paged_ = false, shares_ = false;
     std::int64_t page_size_ = 0, pages_ = 0;
     float deviation_ = 1;
     double hidden_bias_ = 0;

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+
+#include "engine/attention/schedule.hpp"
+#include "engine/attention/sequences.hpp"
+
+namespace headwise {
+
+/// Which rows: [row, row + rows) of a key/value head of a sequence. Row r is query r / group, query head r % group of that head's
+/// group, so that rows that share a lane vector have nearly the same position. A block of one sequence is one place; a block of
+/// shared keys has the rows of several, one behind the other.
+struct BlockPlace {
+    std::int64_t b;
+    Sequence sequence;
+    SequenceSchedule schedule;
+    std::int64_t kv_head, row, rows;
+};
+
+}  // namespace headwise
