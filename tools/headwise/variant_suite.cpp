@@ -43,8 +43,11 @@ std::string base_text(const AttentionShape& s, Causal causal) {
 class Suite {
   public:
     void add(const AttentionShape& shape, Causal causal, std::initializer_list<Variant> variants) {
+        add(base_text(shape, causal), shape, causal, variants);
+    }
+    void add(const std::string& base, const AttentionShape& shape, Causal causal, std::initializer_list<Variant> variants) {
         for (const Variant& v : variants)
-            entries_.push_back({.base = base_text(shape, causal),
+            entries_.push_back({.base = base,
                                 .shape = shape,
                                 .causal = causal,
                                 .name = v.name,
@@ -74,6 +77,12 @@ void half_of_blocks(VariantWorkload& w) {
 }
 void in_pages(VariantWorkload& w) {
     put_into_pages(w, kPageSize);
+}
+std::int64_t prefix_of(const AttentionShape& shape) {
+    return shape.key_length * 16 / 17 / kPageSize * kPageSize;
+}
+void behind_shared_prefix(VariantWorkload& w) {
+    share_prefix(w, kPageSize, prefix_of(w.variant.shape));
 }
 std::int64_t window_of(const AttentionShape& shape) {
     return shape.key_length / 16;
@@ -129,6 +138,11 @@ std::vector<VariantEntry> variant_suite(const VariantShapes& shapes) {
                {"ALiBi", add_alibi, kPositionGoal},
                {"softcap", add_softcap, kSoftcapGoal},
                {"log-sum-exp", add_log_sum_exp, kRowGoal}});
+    suite.add(base_text(shapes.prefix_decode, Causal::none) + ", pages of 16", shapes.prefix_decode, Causal::none,
+              {{fmt::format("{} keys shared by all, read once", prefix_of(shapes.prefix_decode)),
+                behind_shared_prefix,
+                {},
+                Figure::speedup}});
     suite.add(shapes.shared_key_decode, Causal::none,
               {{"share of the read bandwidth", nullptr, 0.90, Figure::bandwidth, 2},
                {"all threads beside one", nullptr, 1.8, Figure::thread_speedup, 2}});

@@ -45,6 +45,7 @@ struct VariantShapes {
     AttentionShape even_batch{16, 2, 2, 1024, 1024, 64, 64};
     AttentionShape speculation{1, 32, 8, 32, 4096, 128, 128};  ///< few queries behind many keys
     AttentionShape decode{8, 32, 8, 1, 4096, 128, 128};
+    AttentionShape prefix_decode{16, 32, 8, 1, 4352, 128, 128};  ///< all but a 17th of the keys are the same
     AttentionShape shared_key_decode{1, 8, 1, 1, 32768, 128, 128};
 };
 

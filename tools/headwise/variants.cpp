@@ -142,6 +142,32 @@ void put_into_pages(VariantWorkload& w, std::int64_t page_size) {
     add_key_lengths(w);
 }
 
+void share_prefix(VariantWorkload& w, std::int64_t page_size, std::int64_t shared_keys) {
+    RandomNumbers random(kSeed);
+    const AttentionShape& s = w.variant.shape;
+    AttentionArguments& a = w.variant.arguments;
+    const std::int64_t shared = shared_keys / page_size, most = (s.key_length + page_size - 1) / page_size;
+    const std::int64_t pages = shared + s.batch * (most - shared);
+    const auto pool = [&](std::int64_t dim) {
+        return bhsd<const float>(w.memory.random_floats(pages * s.num_kv_heads * page_size * dim).data(), pages, s.num_kv_heads,
+                                 page_size, dim);
+    };
+    a.key = pool(s.head_dim);
+    a.value = pool(s.value_dim);
+    const std::span<std::int32_t> order = w.memory.integers(pages), table = w.memory.integers(s.batch * most);
+    std::iota(order.begin(), order.end(), 0);
+    shuffle(order, random);
+    for (std::int64_t b = 0; b < s.batch; ++b)
+        for (std::int64_t i = 0; i < most; ++i)
+            table[static_cast<std::size_t>(b * most + i)] =
+                order[static_cast<std::size_t>(i < shared ? i : i + b * (most - shared))];
+    a.page_table = {table.data(), {s.batch, most}};
+    add_key_lengths(w);
+    w.plain.arguments = a;
+    a.shared_keys = shared_keys;
+    w.variant.options.shared_prefix = true;
+}
+
 void put_heads_inside(VariantWorkload& w) {
     const AttentionShape& s = w.variant.shape;
     AttentionArguments& a = w.variant.arguments;

@@ -30,8 +30,11 @@ void tree_instead_of_causal(VariantWorkload& w);  ///< each query's parent is on
 // ---- Where the tokens lie; for a plain case without other rules
 
 void put_into_pages(VariantWorkload& w, std::int64_t page_size);  ///< in random order
-void put_heads_inside(VariantWorkload& w);                        ///< [batch, length, heads, dim]
-void pack_query_key_value(VariantWorkload& w);                    ///< [batch, length, 3, heads, dim]; as many keys as queries
+/// So many of the keys, a multiple of the page size, are the same pages for all sequences, and read once for all of them. The plain
+/// case has the same pages and reads them sequence by sequence.
+void share_prefix(VariantWorkload& w, std::int64_t page_size, std::int64_t shared_keys);
+void put_heads_inside(VariantWorkload& w);      ///< [batch, length, heads, dim]
+void pack_query_key_value(VariantWorkload& w);  ///< [batch, length, 3, heads, dim]; as many keys as queries
 
 /// As many sequences and tokens as the plain case has, of lengths from 1 to twice its length, packed as [tokens, heads, dim].
 /// The plain case has as many keys as queries.
