@@ -260,6 +260,19 @@ void KvCache::commit(Sequence& sequence, std::int64_t tokens) noexcept {
 
 // ----------------------------------------------------------------------------------------------------------------- attention
 
+std::int64_t KvCache::keys_shared(std::span<const SequenceId> sequences) const noexcept {
+    if (sequences.size() < 2) return 0;
+    const Sequence& first = sequences_[sequences[0].slot_];
+    // The last page may hold tokens of one sequence that another has forgotten or not.
+    std::int64_t shared = first.length / shape_.page_size;
+    for (const SequenceId id : sequences.subspan(1)) {
+        const Sequence& other = sequences_[id.slot_];
+        shared = std::min(shared, other.length / shape_.page_size);
+        shared = std::mismatch(first.pages.begin(), first.pages.begin() + shared, other.pages.begin()).first - first.pages.begin();
+    }
+    return shared * shape_.page_size;
+}
+
 void KvCache::make_batch(std::span<const SequenceId> sequences, KvBatch& batch) const {
     std::size_t most = 1;
     for (std::size_t b = 0; b < sequences.size(); ++b) {
@@ -273,6 +286,7 @@ void KvCache::make_batch(std::span<const SequenceId> sequences, KvBatch& batch) 
     batch.page_table_.assign(entries, 0);
     batch.key_lengths_.clear();
     batch.most_pages_ = static_cast<std::int64_t>(most);
+    batch.shared_keys_ = keys_shared(sequences);
     for (std::size_t b = 0; b < sequences.size(); ++b) {
         const Sequence& sequence = sequences_[sequences[b].slot_];
         std::copy(sequence.pages.begin(), sequence.pages.end(), batch.page_table_.begin() + static_cast<std::ptrdiff_t>(b * most));

@@ -48,13 +48,17 @@ class KvBatch {
     /// [batch]; AttentionArguments::key_lengths.
     std::span<const std::int32_t> key_lengths() const noexcept { return key_lengths_; }
     std::int64_t batch_size() const noexcept { return static_cast<std::int64_t>(key_lengths_.size()); }
+    /// How many leading keys all of the sequences have in common, in whole pages, as after fork(); 0 for fewer than two sequences.
+    /// AttentionArguments::shared_keys may be this or any smaller multiple of the page size. It depends on who is in the batch; who
+    /// wants a sequence's bits to depend on the sequence alone passes a number of its own, as the length of the system prompt.
+    std::int64_t shared_keys() const noexcept { return shared_keys_; }
 
   private:
     friend class KvCache;
 
     std::vector<std::int32_t> page_table_ = {0};  // never empty: a view with no data would say that keys are not paged
     std::vector<std::int32_t> key_lengths_;
-    std::int64_t most_pages_ = 1;
+    std::int64_t most_pages_ = 1, shared_keys_ = 0;
 };
 
 /// A paged cache of keys and values (Kwon et al. 2023, PagedAttention): a fixed pool of pages, allocated once, and sequences that
@@ -135,7 +139,8 @@ class KvCache {
     TensorView<const float, 4> key_pages() const noexcept { return key_pages_; }
     TensorView<const float, 4> value_pages() const noexcept { return value_pages_; }
 
-    /// The page table and the lengths of these sequences, in this order, as they are now; one may be listed more than once.
+    /// The page table and the lengths of these sequences, in this order, as they are now, and how many keys they share; one may be
+    /// listed more than once.
     /// O(batch * most pages).
     void make_batch(std::span<const SequenceId> sequences, KvBatch& batch) const;
     KvBatch make_batch(std::span<const SequenceId> sequences) const {
@@ -164,6 +169,7 @@ class KvCache {
     SequenceId open(std::size_t slot) noexcept;
     void release_pages(Sequence& sequence, std::size_t kept) noexcept;
     std::size_t pages_kept(const Sequence& sequence) const noexcept;
+    std::int64_t keys_shared(std::span<const SequenceId> sequences) const noexcept;
     std::int64_t pages_taken(const Sequence& sequence, std::int64_t tokens) const noexcept;
     std::int32_t next_free(std::size_t i) const noexcept { return free_[free_.size() - 1 - i]; }
     void check_tokens(const TensorView<const float, 3>& key, const TensorView<const float, 3>& value) const;

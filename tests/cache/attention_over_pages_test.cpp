@@ -90,6 +90,41 @@ TEST_CASE("decode and prefill over pages of any size give the bits of contiguous
         }
 }
 
+TEST_CASE("forks share what they have in common, and a fork's bits do not depend on how many there are") {
+    RandomNumbers random(test_seed());
+    KvCache cache({.num_kv_heads = kKvHeads, .head_dim = 16, .pages = 200});
+    poison(cache);
+    const SequenceId prompt = cache.add_sequence();
+    append(cache, prompt, Tokens(random, cache.shape(), 1000));
+    std::vector<SequenceId> forks;
+    for (int i = 0; i < 20; ++i) {
+        forks.push_back(cache.fork(prompt));
+        append(cache, forks.back(), Tokens(random, cache.shape(), 1 + i));
+    }
+    StridedTensor query({20, kHeads, 1, 16}, kBshd, Guard::above);
+    query.fill_normal(random, 1);
+    const auto decode = [&](std::int64_t count) {
+        const KvBatch batch = cache.make_batch(std::span(forks).first(static_cast<std::size_t>(count)));
+        CHECK(batch.shared_keys() == 992);
+        TensorView<const float, 4> queries = query.view();
+        queries.extent[0] = count;
+        PlainTensor<float> out({count, kHeads, 1, 16});
+        attention({.query = queries,
+                   .key = cache.key_pages(),
+                   .value = cache.value_pages(),
+                   .out = out.view,
+                   .key_lengths = batch.key_lengths(),
+                   .page_table = batch.page_table(),
+                   .shared_keys = batch.shared_keys()},
+                  {.causal = Causal::bottom_right, .shared_prefix = true});
+        std::vector<std::vector<std::uint32_t>> bits;
+        for (std::size_t b = 0; b < static_cast<std::size_t>(count); ++b) bits.push_back(bits_of_entry(out.view, b));
+        return bits;
+    };
+    const auto all = decode(20), some = decode(3);
+    for (std::size_t b = 0; b < some.size(); ++b) CHECK(some[b] == all[b]);
+}
+
 TEST_CASE("a fork decodes as its original does until they part") {
     RandomNumbers random(test_seed());
     KvCache cache({.num_kv_heads = kKvHeads, .head_dim = 16, .pages = 20});

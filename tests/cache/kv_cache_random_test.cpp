@@ -124,6 +124,17 @@ class Model {
         sequences_.erase(removed);
     }
 
+    /// In whole pages, page by page.
+    std::int64_t keys_in_common(const std::vector<SequenceId>& ids) const {
+        const std::int64_t page_size = cache_.shape().page_size;
+        for (std::int64_t keys = 0; ids.size() > 1; keys += page_size)
+            for (const SequenceId id : ids) {
+                const auto page = static_cast<std::size_t>(keys / page_size);
+                if (cache_.length(id) < keys + page_size || cache_.pages(id)[page] != cache_.pages(ids[0])[page]) return keys;
+            }
+        return 0;
+    }
+
     /// The batch of some sequences, in any order, in an object that held others before.
     void check_batch() {
         std::vector<SequenceId> ids;
@@ -138,6 +149,7 @@ class Model {
             const std::int32_t* row = table.data + static_cast<std::int64_t>(b) * table.stride[0];
             REQUIRE(std::vector<std::int32_t>(row, row + table.extent[1]) == expected);
         }
+        REQUIRE(batch_.shared_keys() == keys_in_common(ids));
     }
 
     RandomNumbers random_;

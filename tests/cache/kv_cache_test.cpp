@@ -299,6 +299,27 @@ TEST_CASE("a batch lists pages and lengths, 0 beyond a sequence's last page") {
     CHECK(batch.key_lengths()[0] == 3);
 }
 
+TEST_CASE("a batch tells how many leading keys all its sequences have in common, in whole pages of which each is full") {
+    Fixture f;  // pages of 4
+    const std::int64_t page = f.cache.shape().page_size;
+    const SequenceId a = f.cache.add_sequence(), stranger = f.cache.add_sequence();
+    f.append(a, 3 * page - 1);
+    f.append(stranger, 2 * page);
+    const SequenceId b = f.cache.fork(a), c = f.cache.fork(a);
+    const auto shared = [&](std::initializer_list<SequenceId> ids) {
+        return f.cache.make_batch({ids.begin(), ids.size()}).shared_keys();
+    };
+    CHECK(shared({}) == 0);
+    CHECK(shared({a}) == 0);
+    CHECK(shared({a, b, c}) == 2 * page);  // the last page is not full
+    f.append(b, 1);
+    CHECK(shared({b, a}) == 2 * page);
+    f.cache.truncate(c, 2 * page - 1);
+    CHECK(shared({a, b, c}) == page);
+    CHECK(shared({b, b}) == 3 * page);
+    CHECK(shared({a, stranger, b}) == 0);
+}
+
 TEST_CASE("a batch without sequences or tokens has a table all the same: keys are paged") {
     Fixture f;
     const SequenceId empty = f.cache.add_sequence();

@@ -185,6 +185,20 @@ class RunVariants(RunCase):
         result = headwise("run", "--input", self.input, "--output", self.output, "--explain")
         self.assertIn("paged", result.stdout)
 
+    def test_shared_keys_are_as_if_each_sequence_had_its_own(self):
+        pages = {"k": numbers(6, 4, KV_HEADS, 3, DIM), "v": numbers(7, 4, KV_HEADS, 3, VALUE_DIM), "kv_lengths": ([BATCH], [8, 9], "I32")}
+        tensors = {"q": self.plain["q"], **pages, "page_table": ([BATCH, 3], [2, 0, 1, 2, 0, 3], "I32")}
+        for more in ([], ["--rope", "--softcap", "2"], ["--causal", "bottom-right"]):
+            expected = self.run_on(tensors, "--lse", *more)
+            for extra in (["--shared-keys", "3"], ["--shared-keys", "6"], ["--shared-keys", "6", "--reference"]):
+                found = self.run_on(tensors, "--lse", *more, *extra)
+                for name in ("out", "log_sum_exp"):
+                    self.assert_close(found[name][1], expected[name][1])
+        result = headwise("run", "--input", self.input, "--output", self.output, "--shared-keys", "3", "--explain")
+        self.assertIn("shared prefix", result.stdout)
+        for wrong in ("4", "9", "-3"):
+            self.assert_fails(2, "run", "--input", self.input, "--output", self.output, "--shared-keys", wrong, names=["in.safetensors", "shared_keys"])
+
     # ---- What is refused
 
     def test_bad_tensors(self):

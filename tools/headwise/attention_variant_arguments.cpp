@@ -50,6 +50,11 @@ void AttentionVariantArguments::add_to(CLI::App& command) {
                     "dims = head dim, base=10000, pairs=half-split")
         ->type_name("KEY=VALUE,...")
         ->expected(0, 1);
+    command
+        .add_option(
+            "--shared-keys", shared_keys,
+            "the first N keys of all sequences are the same pages (page_table), and are read once for all of them; default 0")
+        ->type_name("N");
 }
 
 AttentionOptions AttentionVariantArguments::added_to(AttentionOptions options) const {
@@ -57,6 +62,7 @@ AttentionOptions AttentionVariantArguments::added_to(AttentionOptions options) c
     if (window) options.window = parse_window(*window);
     if (!(softcap >= 0 && softcap < 2e38f)) throw UsageError(fmt::format("--softcap is {}: expected 0 to 2e38", softcap));
     options.softcap = softcap;
+    options.shared_prefix = shared_keys != 0;
     return options;
 }
 

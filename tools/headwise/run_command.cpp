@@ -39,6 +39,7 @@ struct RunCall {
     AttentionTensors tensors;
     std::optional<RopeTable> rope;
     AttentionOptions options;
+    std::int64_t shared_keys = 0;
     FloatBuffer log_sum_exp;  // [batch, heads, length]; without memory unless asked for or needed for the weights
     AttentionWeightsTensors weights;
 
@@ -56,6 +57,7 @@ struct RunCall {
         result.value = tensors.value();
         result.out = tensors.out();
         result.log_sum_exp = log_sum_exp_view();
+        result.shared_keys = shared_keys;
         return result;
     }
 };
@@ -73,6 +75,7 @@ std::int64_t farthest_position(const AttentionShape& shape, const AttentionRules
 void prepare(const RunArguments& arguments, const AttentionFile& file, const AttentionFileOptions& file_options, RunCall& call) {
     const std::optional<RopeArgument> rope = arguments.variants.rope();
     call.options = arguments.variants.added_to({.causal = file_options.causal, .scale = file_options.scale});
+    call.shared_keys = arguments.variants.shared_keys;
     call.rules = read_attention_rules(file);
     file.expect(!call.rules.scales.given() || !call.options.scale, "tensor 'scales' is there, --scale is given: expected one");
     file.expect(rope || !call.rules.query_positions.given(), "tensor 'q_positions' is there, but no --rope that would need it");
