@@ -209,11 +209,12 @@ void PreparedBlock::pack_queries() {
         call_.options.scale.value_or(static_cast<float>(1 / std::sqrt(static_cast<double>(call_.shape.head_dim))));
     const double unit = call_.options.softcap != 0 ? 2 * kLog2E / static_cast<double>(call_.options.softcap)
                                                    : (a.score_function.apply ? 1 : kLog2E);
+    const auto in_units = [&](float scale) { return static_cast<float>(static_cast<double>(scale) * unit); };
     float* scales = workspace_.floats(worker_, RowFloats::scale);
-    for (std::int64_t i = 0; i < block.rows; ++i) {
-        const float scale = a.scales.empty() ? otherwise : a.scales[static_cast<std::size_t>(rows.heads[i])];
-        scales[i] = static_cast<float>(static_cast<double>(scale) * unit);
-    }
+    if (a.scales.empty())
+        std::fill_n(scales, block.rows, in_units(otherwise));
+    else
+        for (std::int64_t i = 0; i < block.rows; ++i) scales[i] = in_units(a.scales[static_cast<std::size_t>(rows.heads[i])]);
     first().schedule.kernel->pack_queries(block, starts, scales);
 }
 

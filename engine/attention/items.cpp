@@ -64,31 +64,31 @@ CallItems share_items(const CallWork& work, const PartialStates& partial_states,
 
 void list_items(const AttentionCall& call, const CallItems& items, const AttentionWorkspace& workspace) {
     const AttentionShape& shape = call.shape;
-    std::int64_t* order = workspace.order();
-    std::int64_t* first_item = workspace.first_item();
-    for (std::int64_t b = 0; b < shape.batch; ++b) order[b] = b;
-    // A block of the longest sequence costs most. Equal ones stay in order, next to their neighbours in memory.
-    const auto keys_of = [&](std::int64_t b) {
-        const Sequence sequence = sequence_at(call.arguments, b);
-        return sequence.keys - shared_keys_of(call.options, call.arguments, sequence, b);
-    };
-    if (!call.arguments.key_lengths.empty() || !call.arguments.cumulative_key_lengths.empty())
-        std::sort(order, order + shape.batch, [&](std::int64_t a, std::int64_t b) {
-            const std::int64_t x = keys_of(a), y = keys_of(b);
-            return x != y ? x > y : a < b;
-        });
-    first_item[0] = 0;
-    for (std::int64_t i = 0; i < shape.batch; ++i) {
-        const SequenceSchedule s = schedule_of(call, sequence_at(call.arguments, order[i]), order[i]);
-        first_item[i + 1] = first_item[i] + shape.num_kv_heads * s.blocks * (items.own.share.split ? s.chunks : 1);
-    }
-    if (items.shared.count == 0) return;
-    std::int64_t* first_row = workspace.first_shared_row();
-    first_row[0] = 0;
+    SequencePlan* plans = workspace.sequences();
     for (std::int64_t b = 0; b < shape.batch; ++b) {
-        const SequenceSchedule s = schedule_of(call, sequence_at(call.arguments, b), b);
-        first_row[b + 1] = first_row[b] + (s.key_begin > 0 ? s.rows : 0);
+        const Sequence sequence = sequence_at(call.arguments, b);
+        plans[b] = {.b = b, .sequence = sequence, .schedule = schedule_of(call, sequence, b), .first_item = 0};
     }
+    if (items.shared.count > 0) {
+        std::int64_t* first_row = workspace.first_shared_row();
+        first_row[0] = 0;
+        for (std::int64_t b = 0; b < shape.batch; ++b)
+            first_row[b + 1] = first_row[b] + (plans[b].schedule.key_begin > 0 ? plans[b].schedule.rows : 0);
+    }
+    // A block of the longest sequence costs most. Equal ones stay in order, next to their neighbours in memory.
+    if (!call.arguments.key_lengths.empty() || !call.arguments.cumulative_key_lengths.empty())
+        std::sort(plans, plans + shape.batch, [](const SequencePlan& x, const SequencePlan& y) {
+            const std::int64_t x_keys = x.schedule.key_end - x.schedule.key_begin;
+            const std::int64_t y_keys = y.schedule.key_end - y.schedule.key_begin;
+            return x_keys != y_keys ? x_keys > y_keys : x.b < y.b;
+        });
+    std::int64_t count = 0;
+    for (std::int64_t i = 0; i < shape.batch; ++i) {
+        const SequenceSchedule& s = plans[i].schedule;
+        plans[i].first_item = count;
+        count += shape.num_kv_heads * s.blocks * (items.own.share.split ? s.chunks : 1);
+    }
+    plans[shape.batch].first_item = count;
 }
 
 }  // namespace headwise

@@ -37,7 +37,7 @@ struct CallItems {
 /// With room for so many states of split chunks.
 CallItems share_items(const CallWork& work, const PartialStates& partial_states, int max_workers);
 
-/// Orders the sequences, the costliest first, and numbers their items: fills order(), first_item() and, where keys are shared,
+/// Plans the sequences, the costliest first, and numbers their items: fills sequences() and, where keys are shared,
 /// first_shared_row() of the workspace, which is bound to memory.
 void list_items(const AttentionCall& call, const CallItems& items, const AttentionWorkspace& workspace);
 

@@ -7,6 +7,14 @@
 
 namespace headwise {
 
+/// How one sequence of a call is worked on. Made once a run: for short sequences it would cost each block a tenth of its time.
+struct SequencePlan {
+    std::int64_t b;
+    Sequence sequence;
+    SequenceSchedule schedule;
+    std::int64_t first_item;  ///< the number of its first item; those of one sequence follow one another
+};
+
 /// Which rows: [row, row + rows) of a key/value head of a sequence. Row r is query r / group, query head r % group of that head's
 /// group, so that rows that share a lane vector have nearly the same position. A block of one sequence is one place; a block of
 /// shared keys has the rows of several, one behind the other.

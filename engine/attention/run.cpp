@@ -90,10 +90,6 @@ class AttentionRun {
     struct Chunks {
         std::int64_t begin, end;  ///< at least one
     };
-    struct ItemPlace {
-        BlockPlace place;
-        std::int64_t chunk;
-    };
     struct Item {
         std::span<const BlockPlace> places;  ///< in the worker's part of the workspace
         std::int64_t chunk;
@@ -103,29 +99,30 @@ class AttentionRun {
     Item find(int worker, std::int64_t item, std::int64_t chunks) const {
         BlockPlace* places = workspace_.places(worker);
         if (part_ == Part::shared) return find_shared(places, item, chunks == 0 ? shared_.chunks : chunks);
-        const ItemPlace found = place_of(item, chunks);
-        places[0] = found.place;
-        return {{places, 1}, found.chunk};
+        const std::int64_t chunk = find_own(places[0], item, chunks);
+        return {{places, 1}, chunk};
     }
 
     /// Blocks are numbered sequence by sequence, head by head, within a head from the last: under a causal mask the costliest
-    /// first, and neighbours in time share their keys and values.
-    ItemPlace place_of(std::int64_t item, std::int64_t chunks) const {
-        const std::int64_t* first_item = workspace_.first_item();
-        const std::int64_t* found = std::upper_bound(first_item, first_item + call_.shape.batch + 1, item) - 1;
-        const std::int64_t b = workspace_.order()[found - first_item];
-        ItemPlace result{
-            .place = {.b = b, .sequence = sequence_at(arguments_, b), .schedule = {}, .kv_head = 0, .row = 0, .rows = 0},
-            .chunk = 0};
-        BlockPlace& place = result.place;
-        place.schedule = schedule_of(call_, place.sequence, b);
-        if (chunks == 0) chunks = place.schedule.chunks;
-        const std::int64_t index = (item - *found) / chunks;
-        result.chunk = (item - *found) % chunks;
-        place.kv_head = index / place.schedule.blocks;
-        place.row = (place.schedule.blocks - 1 - index % place.schedule.blocks) * place.schedule.block_rows;
-        place.rows = std::min(place.schedule.block_rows, place.schedule.rows - place.row);
-        return result;
+    /// first, and neighbours in time share their keys and values. Returns the chunk.
+    std::int64_t find_own(BlockPlace& place, std::int64_t item, std::int64_t chunks) const {
+        const SequencePlan* plans = workspace_.sequences();
+        const SequencePlan& plan = *(std::upper_bound(plans, plans + call_.shape.batch + 1, item,
+                                                      [](std::int64_t x, const SequencePlan& p) { return x < p.first_item; }) -
+                                     1);
+        const SequenceSchedule& schedule = plan.schedule;
+        std::int64_t index = item - plan.first_item, chunk = 0;
+        if (chunks != 1) {
+            chunk = index % schedule.chunks;
+            index /= schedule.chunks;
+        }
+        place.b = plan.b;
+        place.sequence = plan.sequence;
+        place.schedule = schedule;
+        place.kv_head = index / schedule.blocks;
+        place.row = (schedule.blocks - 1 - index % schedule.blocks) * schedule.block_rows;
+        place.rows = std::min(schedule.block_rows, schedule.rows - place.row);
+        return chunk;
     }
 
     /// Blocks of shared keys are numbered head by head; their rows are those of all sequences that share, one behind the other.
@@ -173,7 +170,8 @@ class AttentionRun {
         const float** end = fetch;
         for (const BlockPlace& place : places) end = list_rows(out, place, group_, end);
         if (upcoming != runtime::kUnknownItem && !arguments_.page_table.data && part_ == Part::own) {
-            const BlockPlace next = place_of(upcoming, 1).place;
+            BlockPlace next;
+            find_own(next, upcoming, 1);
             end = list_rows(arguments_.query, next, group_, end);
             const KeyValueRows kv = key_value_rows(arguments_, next);
             const std::int64_t first = next.schedule.key_begin;
@@ -221,7 +219,12 @@ class AttentionRun {
             place.schedule.key_begin > 0 ? workspace_.shared_rows(place.b, place.kv_head) + place.row : nullptr;
         float* factors = workspace_.floats(worker, RowFloats::factor);
         float* shared_weights = workspace_.floats(worker, RowFloats::shared_weight);
+        const bool plain = !shared && arguments_.sinks.empty() && !arguments_.log_sum_exp.data;
         for (std::int64_t i = 0; i < place.rows; ++i) {
+            if (plain && block.row_sum[i] > 0) {
+                factors[i] = 1 / block.row_sum[i];
+                continue;
+            }
             const std::int64_t query = prepared.rows.queries[i], head = prepared.rows.heads[i];
             const Denominator d =
                 shared ? denominator(kernel, block, place, i, head, shared[i]) : denominator(kernel, block, place, i, head);

@@ -37,8 +37,7 @@ AttentionWorkspace::AttentionWorkspace(const AttentionShape& shape, const Attent
     worker_bytes_ = end;
 
     end = static_cast<std::size_t>(workers) * worker_bytes_;
-    order_ = take(shape.batch, sizeof(std::int64_t));
-    first_item_ = take(shape.batch + 1, sizeof(std::int64_t));
+    sequences_ = take(shape.batch + 1, sizeof(SequencePlan));
     first_shared_row_ = take(shares ? shape.batch + 1 : 0, sizeof(std::int64_t));
     shared_rows_ = take(sizes.shared_rows, sizeof(SharedRow));
     partials_ = end;

@@ -34,8 +34,8 @@ struct PartialStates {
 /// Where everything lies in the caller's workspace:
 ///   for each worker   arrays over the rows of a block, rows to fetch ahead, packed queries, scores, two states; where RoPE turns
 ///                     rows, copies of them; the places that the block's rows come from
-///   for all           the sequences in the order of their work, and the first item of each; with a shared prefix the first row of
-///                     each among those that share it, and what has become of these rows
+///   for all           the plans of the sequences; with a shared prefix the first row of each among those that share it, and what
+///                     has become of these rows
 ///   where chunks are items   one state and one counter of finished chunks for each item
 /// All parts begin at cache lines, so that workers do not share any.
 class AttentionWorkspace {
@@ -71,8 +71,8 @@ class AttentionWorkspace {
     BlockPlace* places(int worker) const noexcept { return reinterpret_cast<BlockPlace*>(part(worker, places_)); }
 
     // What is shared.
-    std::int64_t* order() const noexcept { return reinterpret_cast<std::int64_t*>(base_ + order_); }            ///< [batch]
-    std::int64_t* first_item() const noexcept { return reinterpret_cast<std::int64_t*>(base_ + first_item_); }  ///< [batch + 1]
+    /// [batch + 1], in the order of their work; of the last one only first_item holds, the number of all items.
+    SequencePlan* sequences() const noexcept { return reinterpret_cast<SequencePlan*>(base_ + sequences_); }
     /// [batch + 1]: rows of a key/value head that come before those of a sequence, in blocks of shared keys.
     std::int64_t* first_shared_row() const noexcept { return reinterpret_cast<std::int64_t*>(base_ + first_shared_row_); }
     /// Of the rows of one key/value head of a sequence.
@@ -106,7 +106,7 @@ class AttentionWorkspace {
     // Within a worker's part.
     std::size_t row_pointers_, row_integers_, row_floats_, fetch_, queries_, scores_, turned_, places_, states_;
     std::size_t state_bytes_, own_state_bytes_, worker_bytes_;
-    std::size_t order_, first_item_, first_shared_row_, shared_rows_, partials_, finished_, bytes_;
+    std::size_t sequences_, first_shared_row_, shared_rows_, partials_, finished_, bytes_;
     std::byte* base_ = nullptr;
 };
 
