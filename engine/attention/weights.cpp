@@ -1,6 +1,7 @@
 #include "headwise/attention_weights.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numbers>
 #include <string>
@@ -103,17 +104,43 @@ class WeightsSweep {
         float* best = row_at(results_.top_weights, b, h, q);
         std::int32_t* keys = row_at(results_.top_keys, b, h, q);
         const std::int64_t k = results_.top_weights.extent[3];
-        if (!(*std::max_element(weights, weights + count) > best[k - 1])) return;
-        for (std::int64_t i = 0; i < count; ++i) {
-            if (!(weights[i] > best[k - 1])) continue;
-            std::int64_t at = k - 1;
-            for (; at > 0 && best[at - 1] < weights[i]; --at) {
-                best[at] = best[at - 1];
-                keys[at] = keys[at - 1];
-            }
-            best[at] = weights[i];
-            keys[at] = static_cast<std::int32_t>(key + i);
+        for (std::uint64_t above = candidates(weights, best[k - 1], k); above != 0; above &= above - 1) {
+            const auto i = static_cast<std::int64_t>(std::countr_zero(above));
+            if (weights[i] > best[k - 1]) insert(weights[i], static_cast<std::int32_t>(key + i), best, keys, k);
         }
+    }
+
+    /// The weights of a block that are larger than `least`; where these are more than k, at least the k largest of them. That is so
+    /// in the first block of a row, of which nearly half would be inserted only to be pushed out again.
+    std::uint64_t candidates(const float* weights, float least, std::int64_t k) const {
+        const auto above = [&](float x) { return call_.kernels.attention.above(weights, x); };
+        std::uint64_t result = above(least);
+        // Floats that are not negative are in the order of their bits. Eight steps leave a fraction of a power of two.
+        auto low = std::bit_cast<std::int32_t>(least), high = std::bit_cast<std::int32_t>(1.0f);
+        for (int step = 0; step < 8 && std::popcount(result) > k && low < high; ++step) {
+            const std::int32_t middle = low + (high - low) / 2;
+            const std::uint64_t fewer = above(std::bit_cast<float>(middle));
+            if (std::popcount(fewer) < k) {
+                high = middle;
+            } else {
+                low = middle;
+                result = fewer;
+            }
+        }
+        return result;
+    }
+
+    /// Into the k best, in falling order, behind its equals; the last one falls out.
+    static void insert(float weight, std::int32_t key, float* best, std::int32_t* keys, std::int64_t k) {
+        // Counted without branches: where a weight belongs is anyone's guess, and a wrong one costs more than to look at ten.
+        std::int32_t place = 0;
+        for (std::int64_t i = 0; i < k; ++i) place += best[i] >= weight ? 1 : 0;
+        for (std::int64_t i = k - 1; i > place; --i) {
+            best[i] = best[i - 1];
+            keys[i] = keys[i - 1];
+        }
+        best[place] = weight;
+        keys[place] = key;
     }
 
     void divide_means(const BlockPlace& place, const ChosenHead& head, float queries) const {

@@ -104,9 +104,11 @@ struct AttentionKernels {
     AttentionKernel query_lanes;  ///< many rows: a vector holds one element of kLanes rows
     AttentionKernel key_rows;     ///< few rows: a vector holds kLanes elements of one row
     /// weights[i * kWeighedKeys + j] = 2^(logit - references[i]) of row i and key key_begin + j for j < keys <= kWeighedKeys; 0
-    /// where it is not seen. For a block of query_lanes; its state is left alone.
+    /// where it is not seen, and for j >= keys. For a block of query_lanes; its state is left alone.
     void (*weigh)(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t keys,
                   const float* references, float* weights);
+    /// Bit j: weights[j] > least, of the kWeighedKeys weights of one row.
+    std::uint64_t (*above)(const float* weights, float least);
 };
 
 }  // namespace headwise

@@ -395,6 +395,16 @@ struct QueryLanes {
     }
 };
 
+/// AttentionKernels::above.
+template <class S>
+std::uint64_t weights_above(const float* weights, float least) {
+    static_assert(kWeighedKeys == 64);
+    std::uint64_t bits = 0;
+    for (int i = 0; i < kWeighedKeys; i += S::kLanes)
+        bits |= std::uint64_t{S::bits(S::less(S::broadcast(least), S::load(weights + i)))} << static_cast<unsigned>(i);
+    return bits;
+}
+
 template <class S>
 constexpr AttentionKernel query_lanes_kernel() {
     using Kernel = QueryLanes<S>;
