@@ -93,9 +93,13 @@ void PreparedBlock::set_rules() {
     if (!a.alibi_slopes.empty()) {
         float* slopes = workspace_.floats(worker_, RowFloats::slope);
         std::int64_t* positions = workspace_.integers(worker_, RowIntegers::position);
-        for_rows([&](const BlockPlace& place, std::int64_t i) {
-            slopes[i] = static_cast<float>(static_cast<double>(a.alibi_slopes[static_cast<std::size_t>(rows.heads[i])]) * kLog2E);
-            positions[i] = rows.queries[i] + rules_of(place).offset();
+        for_places([&](const BlockPlace& place, std::int64_t begin, std::int64_t end) {
+            const std::int64_t offset = rules_of(place).offset();
+            for (std::int64_t i = begin; i < end; ++i) {
+                const float slope = a.alibi_slopes[static_cast<std::size_t>(rows.heads[i])];
+                slopes[i] = static_cast<float>(static_cast<double>(slope) * kLog2E);
+                positions[i] = rows.queries[i] + offset;
+            }
         });
         rules_.alibi_slopes = slopes;
         rules_.positions = positions;
@@ -124,9 +128,11 @@ void PreparedBlock::set_masks() {
 template <class T>
 const T* const* PreparedBlock::row_starts(const TensorView<const T, 4>& view, RowPointers which, std::int64_t query_block) {
     const T** starts = workspace_.rows<const T>(worker_, which);
-    for_rows([&](const BlockPlace& place, std::int64_t i) {
-        starts[i] = view.data + place.b * view.stride[0] + rows.heads[i] * view.stride[1] +
-                    (query_block == 1 ? rows.queries[i] : rows.queries[i] / query_block) * view.stride[2];
+    for_places([&](const BlockPlace& place, std::int64_t begin, std::int64_t end) {
+        const T* data = view.data + place.b * view.stride[0];
+        for (std::int64_t i = begin; i < end; ++i)
+            starts[i] = data + rows.heads[i] * view.stride[1] +
+                        (query_block == 1 ? rows.queries[i] : rows.queries[i] / query_block) * view.stride[2];
     });
     return starts;
 }
@@ -184,24 +190,27 @@ void PreparedBlock::set_keys() {
 void PreparedBlock::pack_queries() {
     const TensorView<const float, 4>& query = call_.arguments.query;
     const float** starts = workspace_.rows<const float>(worker_, RowPointers::queries);
-    for_rows([&](const BlockPlace& place, std::int64_t i) {
-        starts[i] = query.data + place.sequence.query_batch * query.stride[0] + rows.heads[i] * query.stride[1] +
-                    (place.sequence.first_query + rows.queries[i]) * query.stride[2];
+    for_places([&](const BlockPlace& place, std::int64_t begin, std::int64_t end) {
+        const float* data =
+            query.data + place.sequence.query_batch * query.stride[0] + place.sequence.first_query * query.stride[2];
+        for (std::int64_t i = begin; i < end; ++i)
+            starts[i] = data + rows.heads[i] * query.stride[1] + rows.queries[i] * query.stride[2];
     });
     if (const RopeTable* table = call_.options.rope) {
         const TensorView<const std::int32_t, 2>& positions = call_.arguments.query_positions;
         float* turned = workspace_.turned(worker_);
-        for_rows([&](const BlockPlace& place, std::int64_t i) {
-            const std::int64_t position =
-                positions.data
-                    ? positions
-                          .data[place.sequence.query_batch * positions.stride[0] + place.sequence.first_query + rows.queries[i]]
-                    : rows.queries[i] + rules_of(place).offset();
-            const float* angles = table->row(std::abs(position));
-            call_.kernels.rope.rotate(starts[i], turned, block.head_dim, angles, angles + rope_.dims / 2, rope_.dims,
-                                      rope_.interleaved, position < 0);
-            starts[i] = turned;
-            turned += block.head_dim;
+        for_places([&](const BlockPlace& place, std::int64_t begin, std::int64_t end) {
+            const std::int64_t offset = rules_of(place).offset();
+            const std::int32_t* given =
+                positions.data ? positions.data + place.sequence.query_batch * positions.stride[0] + place.sequence.first_query
+                               : nullptr;
+            for (std::int64_t i = begin; i < end; ++i, turned += block.head_dim) {
+                const std::int64_t position = given ? given[rows.queries[i]] : rows.queries[i] + offset;
+                const float* angles = table->row(std::abs(position));
+                call_.kernels.rope.rotate(starts[i], turned, block.head_dim, angles, angles + rope_.dims / 2, rope_.dims,
+                                          rope_.interleaved, position < 0);
+                starts[i] = turned;
+            }
         });
     }
     const AttentionArguments& a = call_.arguments;

@@ -46,12 +46,15 @@ class PreparedBlock {
         return position_rules(call_.options, call_.arguments, place.sequence, place.b);
     }
 
-    /// function(place, i): for each row i of the block.
+    /// function(place, begin, end): for the rows [begin, end) of the block that come from the place.
     template <class Function>
-    void for_rows(Function function) const {
-        std::int64_t i = 0;
-        for (const BlockPlace& place : places_)
-            for (const std::int64_t end = i + place.rows; i < end; ++i) function(place, i);
+    void for_places(Function function) const {
+        std::int64_t end = 0;
+        for (const BlockPlace& place : places_) {
+            const std::int64_t begin = end;
+            end += place.rows;
+            function(place, begin, end);
+        }
     }
 
     void set_limits();

@@ -33,7 +33,8 @@ class AttentionRun {
 
     /// All chunks of one block in index order.
     void run_block(int worker, std::int64_t item, std::int64_t upcoming) const {
-        const std::span<const BlockPlace> places = find(worker, item, 1).places;
+        BlockPlace own;
+        const std::span<const BlockPlace> places = find(worker, item, 1, own).places;
         const PreparedBlock prepared(call_, workspace_, worker, places, workspace_.state(worker, 0));
         AttentionBlock block = prepared.block;
         fetch_ahead(block, worker, places, upcoming);
@@ -57,7 +58,8 @@ class AttentionRun {
     /// One chunk of one block. Whoever finishes a block's last chunk merges them all, in index order: the same operations as in
     /// run_block().
     void run_chunk(int worker, std::int64_t item) const {
-        const auto [places, chunk] = find(worker, item, 0);
+        BlockPlace own;
+        const auto [places, chunk] = find(worker, item, 0, own);
         const PreparedBlock prepared(call_, workspace_, worker, places, partial(item));
         const SequenceSchedule& schedule = places[0].schedule;
         const AttentionKernel& kernel = *schedule.kernel;
@@ -91,16 +93,16 @@ class AttentionRun {
         std::int64_t begin, end;  ///< at least one
     };
     struct Item {
-        std::span<const BlockPlace> places;  ///< in the worker's part of the workspace
+        std::span<const BlockPlace> places;
         std::int64_t chunk;
     };
 
-    /// With chunks = 0 the items are the chunks of the blocks.
-    Item find(int worker, std::int64_t item, std::int64_t chunks) const {
-        BlockPlace* places = workspace_.places(worker);
-        if (part_ == Part::shared) return find_shared(places, item, chunks == 0 ? shared_.chunks : chunks);
-        const std::int64_t chunk = find_own(places[0], item, chunks);
-        return {{places, 1}, chunk};
+    /// The places are in the worker's part of the workspace, or there is but one, `own`. With chunks = 0 the items are the chunks
+    /// of the blocks.
+    Item find(int worker, std::int64_t item, std::int64_t chunks, BlockPlace& own) const {
+        if (part_ == Part::shared) return find_shared(workspace_.places(worker), item, chunks == 0 ? shared_.chunks : chunks);
+        const std::int64_t chunk = find_own(own, item, chunks);
+        return {{&own, 1}, chunk};
     }
 
     /// Blocks are numbered sequence by sequence, head by head, within a head from the last: under a causal mask the costliest
@@ -190,6 +192,8 @@ class AttentionRun {
     void finish(int worker, std::span<const BlockPlace> places, const PreparedBlock& prepared, const AttentionBlock& block) const {
         if (part_ == Part::shared)
             keep(worker, places, block);
+        else if (places[0].schedule.key_begin > 0)
+            finish_kept(worker, places[0], prepared, block);
         else
             finish(worker, places[0], prepared, block);
     }
@@ -214,44 +218,54 @@ class AttentionRun {
 
     /// Divides by the sum of weights, sink included, and writes the rows.
     void finish(int worker, const BlockPlace& place, const PreparedBlock& prepared, const AttentionBlock& block) const {
-        const AttentionKernel& kernel = *place.schedule.kernel;
-        const SharedRow* shared =
-            place.schedule.key_begin > 0 ? workspace_.shared_rows(place.b, place.kv_head) + place.row : nullptr;
+        const SequenceSchedule& s = place.schedule;
         float* factors = workspace_.floats(worker, RowFloats::factor);
-        float* shared_weights = workspace_.floats(worker, RowFloats::shared_weight);
-        const bool plain = !shared && arguments_.sinks.empty() && !arguments_.log_sum_exp.data;
+        const bool plain = arguments_.sinks.empty() && !arguments_.log_sum_exp.data;
         for (std::int64_t i = 0; i < place.rows; ++i) {
             if (plain && block.row_sum[i] > 0) {
                 factors[i] = 1 / block.row_sum[i];
                 continue;
             }
-            const std::int64_t query = prepared.rows.queries[i], head = prepared.rows.heads[i];
-            const Denominator d =
-                shared ? denominator(kernel, block, place, i, head, shared[i]) : denominator(kernel, block, place, i, head);
+            const std::int64_t head = prepared.rows.heads[i];
+            Denominator d{.factor = 0, .log2 = -std::numeric_limits<double>::infinity()};
+            if (sees_any(*s.kernel, block, i, s.key_begin, s.key_end))
+                d = denominator(block, i, head);
+            else if (!arguments_.sinks.empty())
+                d.log2 = sink_of(head);
             factors[i] = d.factor;
-            shared_weights[i] = d.shared_weight;
-            if (arguments_.log_sum_exp.data)
-                log_sum_exp(place.sequence.query_batch, head, place.sequence.first_query + query) =
-                    static_cast<float>(d.log2 * std::numbers::ln2);
+            write_log_sum_exp(place, prepared, i, d.log2);
         }
         float** rows = workspace_.rows<float>(worker, RowPointers::outs);
         list_rows(arguments_.out, place, group_, rows);
-        if (shared)
-            add_shared(worker, place, block, rows);
-        else
-            kernel.finish(block, rows, factors);
+        s.kernel->finish(block, rows, factors);
     }
 
-    /// rows[i] = its own part + weight * what it holds of the shared keys.
-    void add_shared(int worker, const BlockPlace& place, const AttentionBlock& block, float* const* rows) const {
-        const float* weights = workspace_.floats(worker, RowFloats::shared_weight);
+    /// The same where the rows have been kept: adds what `out` holds of the shared keys.
+    void finish_kept(int worker, const BlockPlace& place, const PreparedBlock& prepared, const AttentionBlock& block) const {
+        const SharedRow* kept = workspace_.shared_rows(place.b, place.kv_head) + place.row;
+        float* factors = workspace_.floats(worker, RowFloats::factor);
+        float* weights = workspace_.floats(worker, RowFloats::shared_weight);
         // Neither the pointers to the queries nor the second state are in use any more.
         float** own = workspace_.rows<float>(worker, RowPointers::queries);
         float* memory = workspace_.state(worker, 1).accumulators;
-        for (std::int64_t i = 0; i < place.rows; ++i) own[i] = memory + i * block.value_dim;
-        place.schedule.kernel->finish(block, own, workspace_.floats(worker, RowFloats::factor));
+        for (std::int64_t i = 0; i < place.rows; ++i) {
+            const CommonDenominator d = common_denominator(block, place, i, prepared.rows.heads[i], kept[i]);
+            factors[i] = d.factor;
+            weights[i] = d.weight;
+            own[i] = memory + i * block.value_dim;
+            write_log_sum_exp(place, prepared, i, d.log2);
+        }
+        place.schedule.kernel->finish(block, own, factors);
+        float** rows = workspace_.rows<float>(worker, RowPointers::outs);
+        list_rows(arguments_.out, place, group_, rows);
         for (std::int64_t i = 0; i < place.rows; ++i)
             call_.kernels.merge.blend(1, own[i], weights[i], rows[i], rows[i], block.value_dim);
+    }
+
+    void write_log_sum_exp(const BlockPlace& place, const PreparedBlock& prepared, std::int64_t row, double log2) const {
+        if (!arguments_.log_sum_exp.data) return;
+        log_sum_exp(place.sequence.query_batch, prepared.rows.heads[row], place.sequence.first_query + prepared.rows.queries[row]) =
+            static_cast<float>(log2 * std::numbers::ln2);
     }
 
     double sink_of(std::int64_t head) const {
@@ -259,39 +273,33 @@ class AttentionRun {
     }
 
     struct Denominator {
-        float factor;         ///< what the row's accumulators are multiplied with
-        float shared_weight;  ///< and what is in `out` of shared keys
-        double log2;          ///< of the softmax's denominator
+        float factor;  ///< what the row's accumulators are multiplied with
+        double log2;   ///< of the softmax's denominator
     };
 
-    /// Of a row that sees no key.
-    Denominator empty(std::int64_t head) const {
-        return {0, 0, arguments_.sinks.empty() ? -std::numeric_limits<double>::infinity() : sink_of(head)};
-    }
-
-    Denominator denominator(const AttentionKernel& kernel, const AttentionBlock& block, const BlockPlace& place, std::int64_t row,
-                            std::int64_t head) const {
-        if (!sees_any(kernel, block, row, place.schedule.key_begin, place.schedule.key_end)) return empty(head);
+    Denominator denominator(const AttentionBlock& block, std::int64_t row, std::int64_t head) const {
         const double max = block.row_max[row], sum = block.row_sum[row];
-        if (arguments_.sinks.empty()) return {1 / block.row_sum[row], 0, arguments_.log_sum_exp.data ? max + std::log2(sum) : 0};
+        if (arguments_.sinks.empty()) return {1 / block.row_sum[row], arguments_.log_sum_exp.data ? max + std::log2(sum) : 0};
         const double sink = sink_of(head), reference = std::max(max, sink), own = std::exp2(max - reference);
         const double total = sum * own + std::exp2(sink - reference);
-        return {static_cast<float>(own / total), 0, reference + std::log2(total)};
+        return {static_cast<float>(own / total), reference + std::log2(total)};
     }
 
-    /// Of a row that has seen, or not, the shared keys besides.
-    Denominator denominator(const AttentionKernel& kernel, const AttentionBlock& block, const BlockPlace& place, std::int64_t row,
-                            std::int64_t head, const SharedRow& shared) const {
+    struct CommonDenominator {
+        float factor, weight;  ///< what the row's accumulators are multiplied with, and what its shared keys have come to
+        double log2;
+    };
+
+    /// Of a row's own keys and of the shared ones, either of which it may see nothing of.
+    CommonDenominator common_denominator(const AttentionBlock& block, const BlockPlace& place, std::int64_t row, std::int64_t head,
+                                         const SharedRow& shared) const {
         const SequenceSchedule& s = place.schedule;
-        const bool sees_own = sees_any(kernel, block, row, s.key_begin, s.key_end);
-        const bool sees_shared = shared.sum != 0 || (!sees_own && sees_by_masks(kernel, block, row, 0, s.key_begin));
-        if (!sees_own && !sees_shared) return empty(head);
-        const double max = block.row_max[row], shared_max = shared.max;
-        double reference = std::max(max, shared_max);
-        if (!arguments_.sinks.empty()) reference = std::max(reference, sink_of(head));
+        const double sink = arguments_.sinks.empty() ? -std::numeric_limits<double>::infinity() : sink_of(head);
+        const bool sees_own = sees_any(*s.kernel, block, row, s.key_begin, s.key_end);
+        if (!sees_own && shared.sum == 0 && !sees_by_masks(*s.kernel, block, row, 0, s.key_begin)) return {0, 0, sink};
+        const double max = block.row_max[row], shared_max = shared.max, reference = std::max(std::max(max, shared_max), sink);
         const double own = std::exp2(max - reference), others = shared.sum * std::exp2(shared_max - reference);
-        double total = block.row_sum[row] * own + others;
-        if (!arguments_.sinks.empty()) total += std::exp2(sink_of(head) - reference);
+        const double total = block.row_sum[row] * own + others + std::exp2(sink - reference);
         return {sees_own ? static_cast<float>(own / total) : 0, static_cast<float>(others / total), reference + std::log2(total)};
     }
 

@@ -33,7 +33,7 @@ struct PartialStates {
 
 /// Where everything lies in the caller's workspace:
 ///   for each worker   arrays over the rows of a block, rows to fetch ahead, packed queries, scores, two states; where RoPE turns
-///                     rows, copies of them; the places that the block's rows come from
+///                     rows, copies of them; with a shared prefix the places that a block's rows come from
 ///   for all           the plans of the sequences; with a shared prefix the first row of each among those that share it, and what
 ///                     has become of these rows
 ///   where chunks are items   one state and one counter of finished chunks for each item
