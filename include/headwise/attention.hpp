@@ -92,7 +92,7 @@ class AttentionPlan {
     /// thread's task arena.
     explicit AttentionPlan(const AttentionShape& shape, const AttentionOptions& options = {});
 
-    /// Bytes that run() needs, for any key length. Below 1 MiB a worker, and 128 bytes a sequence. With options.shared_prefix 8
+    /// Bytes that run() needs, for any key length. Below 2 MiB a worker, and 128 bytes a sequence. With options.shared_prefix 8
     /// bytes more a sequence, and 8 bytes for each of its planned queries and query heads.
     std::size_t workspace_bytes() const noexcept { return workspace_bytes_; }
 
