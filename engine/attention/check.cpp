@@ -89,10 +89,6 @@ AttentionShape checked_shape(AttentionShape shape, const AttentionOptions& optio
 
 namespace {
 
-bool is_ragged(const PrefixSums& sums) {
-    return !sums.empty();
-}
-
 /// The batch that a tensor must have, and why.
 struct ExpectedBatch {
     std::int64_t extent;
@@ -100,8 +96,8 @@ struct ExpectedBatch {
 };
 
 ExpectedBatch batch_of(const AttentionShape& shape, const PrefixSums& sums) {
-    return is_ragged(sums) ? ExpectedBatch{1, "sequences lie one behind the other"}
-                           : ExpectedBatch{shape.batch, "the batch of the plan"};
+    return sums.empty() ? ExpectedBatch{shape.batch, "the batch of the plan"}
+                        : ExpectedBatch{1, "sequences lie one behind the other"};
 }
 
 }  // namespace
@@ -111,7 +107,7 @@ CheckedKeys check_query_and_key(const AttentionShape& shape, const AttentionArgu
     const ExpectedBatch queries = batch_of(shape, a.cumulative_query_lengths), keys = batch_of(shape, a.cumulative_key_lengths);
     check_extent("query", query, 0, queries.extent, queries.meaning);
     check_extent("query", query, 1, shape.num_heads, "the number of query heads of the plan");
-    if (!is_ragged(a.cumulative_query_lengths)) check_extent("query", query, 2, shape.query_length, "the query length of the plan");
+    if (a.cumulative_query_lengths.empty()) check_extent("query", query, 2, shape.query_length, "the query length of the plan");
     check_extent("query", query, 3, shape.head_dim, "the head dimension of the plan");
     if (!a.page_table.data) check_extent("key", key, 0, keys.extent, keys.meaning);
     check_extent("key", key, 1, shape.num_kv_heads, "the number of key/value heads of the plan");
@@ -135,7 +131,7 @@ MemoryRange check_value_and_out(const AttentionShape& shape, const AttentionArgu
     check_extent("out", a.out, 0, query.extent[0], batch.meaning);
     check_extent("out", a.out, 1, shape.num_heads, "the number of query heads of the plan");
     check_extent("out", a.out, 2, query.extent[2],
-                 is_ragged(a.cumulative_query_lengths) ? "the length of query" : "the query length of the plan");
+                 a.cumulative_query_lengths.empty() ? "the query length of the plan" : "the length of query");
     check_extent("out", a.out, 3, shape.value_dim, "the value dimension of the plan");
     check_unit_stride("value", value);
     check_unit_stride("out", a.out);

@@ -53,6 +53,12 @@ struct ScoreRules {
     bool masks() const { return mask || mask_bits || blocks || parents; }
 };
 
+/// row_max of a row that has seen no key.
+inline constexpr float kNoKeyYet = -0x1.fffffep+127f;
+/// Weights may exceed 1 by this power of two before row_max follows: sums stay far from overflow, and rescaling what has been
+/// accumulated is rare.
+inline constexpr float kRescaleThreshold = 8.0f;
+
 /// The running state of some query rows of one key/value head ("a block") and the buffers that a kernel works in. A row is one
 /// (query, head in group) pair. Rows are ordered by query, so that key_begin and key_end do not fall. Layouts of the buffers are
 /// the kernel's own; their sizes come from AttentionKernel.
@@ -66,9 +72,9 @@ struct AttentionBlock {
     const ScoreRules* rules;  ///< null: none
     float* queries;           ///< packed, scaled
     float* scores;            ///< of one key block: logits in log2 units, then weights 2^(logit - row_max)
-    float* row_max;       ///< reference of the weights in log2 units, within 8 of the largest logit yet; lowest float: no key yet
-    float* row_sum;       ///< of the weights
-    float* accumulators;  ///< sum over keys of weight * value
+    float* row_max;           ///< reference of the weights in log2 units, within kRescaleThreshold of the largest logit yet
+    float* row_sum;           ///< of the weights
+    float* accumulators;      ///< sum over keys of weight * value
     /// [fetch_count]: where rows begin that will be needed after this block; the first head_dim floats of each are fetched into
     /// the cache while it is computed, by a kernel that can do so at no cost.
     const float* const* fetch;

@@ -45,8 +45,6 @@ struct KeyRows {
     static constexpr int kFetchAhead = 16;
     // Up to so many query rows the processor's own prefetcher keeps up with keys and values that follow one another in memory.
     static constexpr int kRowsWithoutFetch = 2;
-    static constexpr float kRescaleThreshold = 8.0f;  // as in QueryLanes
-    static constexpr float kLowest = -0x1.fffffep+127f;
 
     static std::int64_t padded(std::int64_t dim) { return (dim + W - 1) / W * W; }
 
@@ -376,7 +374,7 @@ struct KeyRows {
     /// The state of rows that have seen no key.
     static void clear(const AttentionBlock& block) {
         for (std::int64_t row = 0; row < block.rows; ++row) {
-            block.row_max[row] = kLowest;
+            block.row_max[row] = kNoKeyYet;
             block.row_sum[row] = 0;
         }
         for (std::int64_t i = 0; i < block.rows * padded(block.value_dim); i += W) S::store(block.accumulators + i, S::zero());

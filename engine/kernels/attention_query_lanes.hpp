@@ -27,10 +27,6 @@ struct QueryLanes {
     static constexpr int kBlockVectors = 64 / W < 4 ? 4 : (64 / W > 16 ? 16 : 64 / W);
     static constexpr int kMaxRows = kBlockVectors * W;
     static constexpr int kKeyBlock = 96;  // at most
-    // Weights may exceed 1 by this power of two before the accumulators are rescaled: sums stay far from overflow and rescaling is
-    // rare.
-    static constexpr float kRescaleThreshold = 8.0f;
-    static constexpr float kLowest = QueryState<S>::kLowest;
 
     /// Keys [begin, end) of a key block.
     struct Keys {
@@ -130,7 +126,7 @@ struct QueryLanes {
     /// beside it.
     static HEADWISE_INLINE void weights(Context& c, int vector, int begin, int end) {
         const std::int64_t at = vector * W;
-        const F old_max = c.fresh ? S::broadcast(kLowest) : S::load(c.block.row_max + at), block_max = S::load(c.block_max + at);
+        const F old_max = c.fresh ? S::broadcast(kNoKeyYet) : S::load(c.block.row_max + at), block_max = S::load(c.block_max + at);
         const auto rises = S::less(old_max + S::broadcast(kRescaleThreshold), block_max);
         F max = old_max, sum = c.fresh ? S::zero() : S::load(c.block.row_sum + at);
         if (c.fresh) {

@@ -13,7 +13,6 @@ template <class S>
 struct QueryState {
     using F = typename S::Floats;
     static constexpr int W = S::kLanes;
-    static constexpr float kLowest = -0x1.fffffep+127f;
 
     static std::int64_t padded_rows(const AttentionBlock& block) { return (block.rows + W - 1) / W * W; }
 
@@ -52,7 +51,7 @@ struct QueryState {
     static void clear(const AttentionBlock& block) {
         const std::int64_t stride = padded_rows(block);
         for (std::int64_t i = 0; i < stride; i += W) {
-            S::store(block.row_max + i, S::broadcast(kLowest));
+            S::store(block.row_max + i, S::broadcast(kNoKeyYet));
             S::store(block.row_sum + i, S::zero());
         }
         for (std::int64_t i = 0; i < stride * block.value_dim; i += W) S::store(block.accumulators + i, S::zero());

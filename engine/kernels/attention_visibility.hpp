@@ -20,10 +20,8 @@ HEADWISE_INLINE std::uint32_t low_bits(std::int64_t count) {
     return (1u << static_cast<unsigned>(count)) - 1u;
 }
 
-/// Bit i: byte i is not 0. `count` bytes (1..16) are read.
-template <class S>
-HEADWISE_INLINE std::uint32_t mask_byte_bits(const std::uint8_t* bytes, std::int64_t count) {
-    if (count == kWordKeys) return S::nonzero_bytes(bytes);
+/// Bit i: byte i is not 0, of `count` bytes (1..15).
+inline std::uint32_t mask_byte_bits(const std::uint8_t* bytes, std::int64_t count) {
     std::uint32_t bits = 0;
     for (std::int64_t i = 0; i < count; ++i) bits |= (bytes[i] != 0 ? 1u : 0u) << static_cast<unsigned>(i);
     return bits;
@@ -77,7 +75,7 @@ HEADWISE_INLINE void read_words(const ScoreRules& rules, std::int64_t row, std::
             return S::nonzero_bytes(rules.mask[r] + first);
         });
     else if (rules.mask)
-        keep([&](std::int64_t r) HEADWISE_LAMBDA_INLINE { return mask_byte_bits<S>(rules.mask[r] + first, count); });
+        keep([&](std::int64_t r) { return mask_byte_bits(rules.mask[r] + first, count); });
     if (rules.mask_bits) keep([&](std::int64_t r) HEADWISE_LAMBDA_INLINE { return bits_at(rules.mask_bits[r], first, count); });
     if (rules.blocks) keep([&](std::int64_t r) { return block_bits(rules.blocks[r], rules.key_block, first, count); });
     if (rules.parents)
