@@ -9,6 +9,7 @@
 #include "engine/attention/block.hpp"
 #include "engine/attention/check.hpp"
 #include "engine/attention/check_arguments.hpp"
+#include "engine/attention/top_keys.hpp"
 #include "engine/attention/weights_request.hpp"
 #include "engine/dispatch/isa.hpp"
 #include "engine/runtime/parallel.hpp"
@@ -21,8 +22,8 @@ namespace {
 class WeightsSweep {
   public:
     WeightsSweep(const AttentionCall& call, const ChosenRows& chosen, const AttentionWeights& results,
-                 const AttentionWorkspace& workspace)
-        : call_(call), chosen_(chosen), results_(results), workspace_(workspace) {}
+                 const AttentionWorkspace& workspace, std::uint64_t* top_places)
+        : call_(call), chosen_(chosen), results_(results), workspace_(workspace), top_places_(top_places) {}
 
     void run(int worker, std::int64_t item) const {
         BlockPlace place{.b = item / call_.shape.num_kv_heads,
@@ -85,42 +86,51 @@ class WeightsSweep {
         const std::int64_t begin = block.key_begin ? block.key_begin[0] : 0;
         const std::int64_t end = block.key_end ? block.key_end[block.rows - 1] : place.sequence.keys;
         float* weights = workspace_.state(worker, 0).row_max;
+        const bool copies = results_.weights.data || results_.key_means.data, tops = results_.top_weights.data != nullptr;
+        for (std::int64_t i = 0; tops && i < place.rows; ++i) top_of(worker, i).clear();
         for (std::int64_t key = begin; key < end; key += kWeighedKeys) {
             const std::int64_t keys = std::min(kWeighedKeys, end - key);
             call_.kernels.attention.weigh(block, prepared.keys, key, keys, references, weights);
-            for (std::int64_t i = 0; i < place.rows; ++i)
-                take(place.b, head.first + (row + i) % head.count, (row + i) / head.count, key, weights + i * kWeighedKeys, keys);
+            for (std::int64_t i = 0; copies && i < place.rows; ++i)
+                copy(place.b, head.first + (row + i) % head.count, (row + i) / head.count, key, weights + i * kWeighedKeys, keys);
+            for (std::int64_t i = 0; tops && i < place.rows; ++i) take_top(top_of(worker, i), key, weights + i * kWeighedKeys);
         }
+        for (std::int64_t i = 0; tops && i < place.rows; ++i)
+            write_top(top_of(worker, i), place.b, head.first + (row + i) % head.count, (row + i) / head.count);
+    }
+
+    TopKeys top_of(int worker, std::int64_t row) const {
+        const std::int64_t k = results_.top_weights.extent[3];
+        return {top_places_ + (worker * call_.kernels.attention.query_lanes.max_rows + row) * k, k};
     }
 
     /// Some weights of one row, [key, key + count).
-    void take(std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t key, const float* weights, std::int64_t count) const {
+    void copy(std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t key, const float* weights, std::int64_t count) const {
         if (results_.weights.data) std::copy_n(weights, count, row_at(results_.weights, b, h, q) + key);
         if (results_.key_means.data) {
             float* means = row_at(results_.key_means, b, h) + key;
             for (std::int64_t i = 0; i < count; ++i) means[i] += weights[i];
         }
-        if (!results_.top_weights.data) return;
-        float* best = row_at(results_.top_weights, b, h, q);
-        std::int32_t* keys = row_at(results_.top_keys, b, h, q);
-        const std::int64_t k = results_.top_weights.extent[3];
-        for (std::uint64_t above = candidates(weights, best[k - 1], k); above != 0; above &= above - 1) {
+    }
+
+    void take_top(TopKeys top, std::int64_t key, const float* weights) const {
+        for (std::uint64_t above = candidates(weights, top); above != 0; above &= above - 1) {
             const auto i = static_cast<std::int64_t>(std::countr_zero(above));
-            if (weights[i] > best[k - 1]) insert(weights[i], static_cast<std::int32_t>(key + i), best, keys, k);
+            if (weights[i] > top.least()) top.insert(weights[i], static_cast<std::int32_t>(key + i));
         }
     }
 
-    /// The weights of a block that are larger than `least`; where these are more than k, at least the k largest of them. That is so
-    /// in the first block of a row, of which nearly half would be inserted only to be pushed out again.
-    std::uint64_t candidates(const float* weights, float least, std::int64_t k) const {
+    /// The weights of a key block that are larger than the least one that has a place; where these are more than places, at least
+    /// the largest of them. That is so in the first block of a row, of which nearly half would be inserted only to fall out again.
+    std::uint64_t candidates(const float* weights, const TopKeys& top) const {
         const auto above = [&](float x) { return call_.kernels.attention.above(weights, x); };
-        std::uint64_t result = above(least);
-        // Floats that are not negative are in the order of their bits. Eight steps leave a fraction of a power of two.
-        auto low = std::bit_cast<std::int32_t>(least), high = std::bit_cast<std::int32_t>(1.0f);
-        for (int step = 0; step < 8 && std::popcount(result) > k && low < high; ++step) {
+        std::uint64_t result = above(top.least());
+        // Between the bits of two floats that are not negative. Eight steps leave a fraction of a power of two.
+        auto low = std::bit_cast<std::int32_t>(top.least()), high = std::bit_cast<std::int32_t>(1.0f);
+        for (int step = 0; step < 8 && std::popcount(result) > top.k() && low < high; ++step) {
             const std::int32_t middle = low + (high - low) / 2;
             const std::uint64_t fewer = above(std::bit_cast<float>(middle));
-            if (std::popcount(fewer) < k) {
+            if (std::popcount(fewer) < top.k()) {
                 high = middle;
             } else {
                 low = middle;
@@ -130,17 +140,13 @@ class WeightsSweep {
         return result;
     }
 
-    /// Into the k best, in falling order, behind its equals; the last one falls out.
-    static void insert(float weight, std::int32_t key, float* best, std::int32_t* keys, std::int64_t k) {
-        // Counted without branches: where a weight belongs is anyone's guess, and a wrong one costs more than to look at ten.
-        std::int32_t place = 0;
-        for (std::int64_t i = 0; i < k; ++i) place += best[i] >= weight ? 1 : 0;
-        for (std::int64_t i = k - 1; i > place; --i) {
-            best[i] = best[i - 1];
-            keys[i] = keys[i - 1];
+    void write_top(const TopKeys& top, std::int64_t b, std::int64_t h, std::int64_t q) const {
+        float* weights = row_at(results_.top_weights, b, h, q);
+        std::int32_t* keys = row_at(results_.top_keys, b, h, q);
+        for (std::int64_t i = 0; i < top.k(); ++i) {
+            weights[i] = top.weight(i);
+            keys[i] = top.key(i);
         }
-        best[place] = weight;
-        keys[place] = key;
     }
 
     void divide_means(const BlockPlace& place, const ChosenHead& head, float queries) const {
@@ -154,6 +160,7 @@ class WeightsSweep {
     const ChosenRows& chosen_;
     const AttentionWeights& results_;
     const AttentionWorkspace& workspace_;
+    std::uint64_t* const top_places_;  // [workers][rows of a block][k]
 };
 
 /// A state's memory, which no sweep needs, holds the weights of a key block.
@@ -192,7 +199,10 @@ void attention_weights(const AttentionArguments& arguments, const AttentionOptio
     AttentionWorkspace layout(shape, sweep_sizes(shape, kernels.attention.query_lanes), options.rope != nullptr, workers, {});
     const runtime::PooledWorkspace workspace(layout.bytes());
     layout.bind(workspace.bytes());
-    const WeightsSweep sweep(call, chosen, results, layout);
+    const std::int64_t top_places =
+        results.top_weights.data ? workers * kernels.attention.query_lanes.max_rows * results.top_weights.extent[3] : 0;
+    const runtime::PooledWorkspace top_memory(static_cast<std::size_t>(top_places) * sizeof(std::uint64_t));
+    const WeightsSweep sweep(call, chosen, results, layout, reinterpret_cast<std::uint64_t*>(top_memory.bytes().data()));
     runtime::for_each_item(workers, items, [&](int worker, std::int64_t item) { sweep.run(worker, item); });
 }
 
