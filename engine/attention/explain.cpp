@@ -52,7 +52,7 @@ void add_shared_tasks(AttentionExplanation& e, const SequenceSchedule& s, bool s
     for (std::int64_t block = 0; block < s.blocks; ++block) {
         const std::int64_t rows = std::min(s.block_rows, s.rows - block * s.block_rows);
         for (std::int64_t chunk = 0; chunk < (split ? s.chunks : 1); ++chunk) {
-            const std::int64_t keys = split ? std::min(s.key_chunk, s.key_end - chunk * s.key_chunk) : s.key_end;
+            const std::int64_t keys = split ? s.chunk_end(chunk) - s.chunk_begin(chunk) : s.key_end;
             add_task(e, static_cast<double>(rows) * static_cast<double>(keys) * flops_per_pair);
         }
     }
@@ -76,8 +76,7 @@ void add_tasks(AttentionExplanation& e, const AttentionCall& call, std::int64_t 
         }
         const KeyLimits low = rules.of(first / group), high = rules.of((last - 1) / group);
         for (std::int64_t chunk = 0; chunk < s.chunks; ++chunk) {
-            const std::int64_t begin = std::max(s.key_begin + chunk * s.key_chunk, low.begin),
-                               end = std::min(s.key_begin + (chunk + 1) * s.key_chunk, high.end);
+            const std::int64_t begin = std::max(s.chunk_begin(chunk), low.begin), end = std::min(s.chunk_end(chunk), high.end);
             add(static_cast<double>(std::max<std::int64_t>(end - begin, 0)) * static_cast<double>(last - first));
         }
     }

@@ -41,15 +41,15 @@ class AttentionRun {
         const SequenceSchedule& schedule = places[0].schedule;
         const AttentionKernel& kernel = *schedule.kernel;
         const Chunks seen = chunks_seen(schedule, block);
-        const auto end_of = [&](std::int64_t chunk) { return chunk < seen.end ? chunk_end(schedule, chunk) : 0; };
+        const auto end_of = [&](std::int64_t chunk) { return chunk < seen.end ? schedule.chunk_end(chunk) : 0; };
         block.next_key_end = end_of(seen.begin + 1);
-        kernel.attend(block, prepared.keys, chunk_begin(schedule, seen.begin), end_of(seen.begin));
+        kernel.attend(block, prepared.keys, schedule.chunk_begin(seen.begin), end_of(seen.begin));
         block.fetch_count = 0;
         for (std::int64_t chunk = seen.begin + 1; chunk < seen.end; ++chunk) {
             AttentionBlock part = with_state(block, workspace_.state(worker, 1));
             part.begun = true;
             part.next_key_end = end_of(chunk + 1);
-            kernel.attend(part, prepared.keys, chunk_begin(schedule, chunk), end_of(chunk));
+            kernel.attend(part, prepared.keys, schedule.chunk_begin(chunk), end_of(chunk));
             kernel.merge(block, part);
         }
         finish(worker, places, prepared, block);
@@ -66,7 +66,7 @@ class AttentionRun {
         AttentionBlock block = prepared.block;
         const Chunks seen = chunks_seen(schedule, block);
         if (chunk >= seen.begin && chunk < seen.end)
-            kernel.attend(block, prepared.keys, chunk_begin(schedule, chunk), chunk_end(schedule, chunk));
+            kernel.attend(block, prepared.keys, schedule.chunk_begin(chunk), schedule.chunk_end(chunk));
 
         const std::int64_t first = item - chunk;
         std::atomic_ref<std::int32_t> finished(*workspace_.finished(first));
@@ -149,11 +149,6 @@ class AttentionRun {
 
     BlockState partial(std::int64_t item) const {
         return part_ == Part::shared ? workspace_.shared_partial(item) : workspace_.partial(item);
-    }
-
-    static std::int64_t chunk_begin(const SequenceSchedule& s, std::int64_t chunk) { return s.key_begin + chunk * s.key_chunk; }
-    static std::int64_t chunk_end(const SequenceSchedule& s, std::int64_t chunk) {
-        return std::min(chunk_begin(s, chunk + 1), s.key_end);
     }
 
     /// Chunks with keys that some row of the block may see by its position, or one without.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -18,6 +19,9 @@ struct SequenceSchedule {
     std::int64_t key_begin, key_end;  ///< the keys that are cut into chunks
     std::int64_t key_chunk;           ///< keys of a chunk, but the last
     std::int64_t chunks;              ///< at least 1; reduced on their own, merged in index order
+
+    std::int64_t chunk_begin(std::int64_t chunk) const { return key_begin + chunk * key_chunk; }
+    std::int64_t chunk_end(std::int64_t chunk) const { return std::min(chunk_begin(chunk + 1), key_end); }
 };
 
 /// Of a sequence's keys [first_key, keys). `shape` is valid; its lengths do not matter.

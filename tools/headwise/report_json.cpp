@@ -5,6 +5,7 @@
 
 #include "report.hpp"
 #include "report_machine.hpp"
+#include "report_shape.hpp"
 
 namespace headwise::tools {
 namespace {
@@ -13,16 +14,8 @@ using Json = nlohmann::ordered_json;
 
 struct ShapeJson {
     Json operator()(const AttentionCase& c) const {
-        const AttentionShape& s = c.shape;
-        Json json{{"b", s.batch},
-                  {"hq", s.num_heads},
-                  {"hkv", s.num_kv_heads},
-                  {"sq", s.query_length},
-                  {"skv", s.key_length},
-                  {"d", s.head_dim},
-                  {"dv", s.value_dim},
-                  {"causal", causal_name(c.causal)},
-                  {"layout", layout_name(c.layout)}};
+        Json json = shape_json(c.shape, c.causal);
+        json["layout"] = layout_name(c.layout);
         if (c.scale) json["scale"] = *c.scale;
         return json;
     }

@@ -4,6 +4,7 @@
 
 #include "report.hpp"
 #include "report_machine.hpp"
+#include "report_shape.hpp"
 #include "report_variants.hpp"
 
 namespace headwise::tools {
@@ -21,20 +22,11 @@ const char* yardstick_unit(Figure figure) {
 nlohmann::ordered_json variant_json(const VariantResult& result) {
     using Object = nlohmann::ordered_json;
     const VariantEntry& entry = result.entry;
-    const AttentionShape& s = entry.shape;
     const auto or_null = [](const auto& value) { return value ? Object(*value) : Object(nullptr); };
     const auto if_measured = [&](auto value) { return result.measured() ? Object(value) : Object(nullptr); };
     const Quartiles q = result.measured() ? result.value() : Quartiles{};
     return {{"case", entry.base},
-            {"shape",
-             {{"b", s.batch},
-              {"hq", s.num_heads},
-              {"hkv", s.num_kv_heads},
-              {"sq", s.query_length},
-              {"skv", s.key_length},
-              {"d", s.head_dim},
-              {"dv", s.value_dim},
-              {"causal", causal_name(entry.causal)}}},
+            {"shape", shape_json(entry.shape, entry.causal)},
             {"variant", entry.name},
             {"threads", result.threads},
             {"figure", figure_name(entry.figure)},
