@@ -34,27 +34,21 @@ BlockRows rows_of(std::span<const BlockPlace> places, std::int64_t group, const 
     std::int64_t* queries = workspace.integers(worker, RowIntegers::query);
     std::int64_t* heads = workspace.integers(worker, RowIntegers::head);
     const BlockRows rows{queries, heads};
-    for (const BlockPlace& place : places) {
-        const std::int64_t first = place.kv_head * group;
-        for (std::int64_t i = 0, q = place.row / group, h = place.row % group; i < place.rows; ++i) {
-            *queries++ = q;
-            *heads++ = first + h;
-            if (++h < group) continue;
-            h = 0;
-            ++q;
-        }
-    }
+    for (const BlockPlace& place : places)
+        for_rows(place, group, [&](std::int64_t query, std::int64_t head) {
+            *queries++ = query;
+            *heads++ = head;
+        });
     return rows;
 }
 
 PreparedBlock::PreparedBlock(const AttentionCall& call, const AttentionWorkspace& workspace, int worker,
                              std::span<const BlockPlace> places, const BlockState& state, const BlockRows* chosen)
-    : rows(chosen ? *chosen : rows_of(places, call.shape.num_heads / call.shape.num_kv_heads, workspace, worker)),
+    : rows(chosen ? *chosen : rows_of(places, call.group, workspace, worker)),
       call_(call),
       workspace_(workspace),
       worker_(worker),
       places_(places),
-      group_(call.shape.num_heads / call.shape.num_kv_heads),
       chosen_(chosen) {
     for (const BlockPlace& place : places) block.rows += place.rows;
     block.head_dim = call.shape.head_dim;
@@ -138,7 +132,7 @@ const T* const* PreparedBlock::row_starts(const TensorView<const T, 4>& view, Ro
 }
 
 void PreparedBlock::set_function() {
-    function_ = {.function = call_.arguments.score_function, .places = places_, .group = group_, .chosen = chosen_};
+    function_ = {.function = call_.arguments.score_function, .places = places_, .group = call_.group, .chosen = chosen_};
     rules_.function = [](const void* context, float* scores, std::int64_t row_stride, std::int64_t key_stride,
                          std::int64_t first_key, std::int64_t count) {
         const auto& [function, places, group, chosen] = *static_cast<const FunctionContext*>(context);
@@ -185,12 +179,14 @@ void PreparedBlock::set_keys() {
     keys.rope = &rope_;
 }
 
-/// Scales the queries such that the logits come in units of log2, and the weights are plain powers of two; or in those that softcap
-/// or the caller's function want.
 void PreparedBlock::pack_queries() {
     const TensorView<const float, 4>& query = call_.arguments.query;
     const float** starts = workspace_.rows<const float>(worker_, RowPointers::queries);
     for_places([&](const BlockPlace& place, std::int64_t begin, std::int64_t end) {
+        if (!chosen_) {
+            list_rows(query, place, call_.group, starts + begin);
+            return;
+        }
         const float* data =
             query.data + place.sequence.query_batch * query.stride[0] + place.sequence.first_query * query.stride[2];
         for (std::int64_t i = begin; i < end; ++i)
@@ -213,17 +209,12 @@ void PreparedBlock::pack_queries() {
             }
         });
     }
-    const AttentionArguments& a = call_.arguments;
-    const float otherwise =
-        call_.options.scale.value_or(static_cast<float>(1 / std::sqrt(static_cast<double>(call_.shape.head_dim))));
-    const double unit = call_.options.softcap != 0 ? 2 * kLog2E / static_cast<double>(call_.options.softcap)
-                                                   : (a.score_function.apply ? 1 : kLog2E);
-    const auto in_units = [&](float scale) { return static_cast<float>(static_cast<double>(scale) * unit); };
+    const std::span<const float> given = call_.arguments.scales;
     float* scales = workspace_.floats(worker_, RowFloats::scale);
-    if (a.scales.empty())
-        std::fill_n(scales, block.rows, in_units(otherwise));
+    if (given.empty())
+        std::fill_n(scales, block.rows, call_.common_query_scale);
     else
-        for (std::int64_t i = 0; i < block.rows; ++i) scales[i] = in_units(a.scales[static_cast<std::size_t>(rows.heads[i])]);
+        for (std::int64_t i = 0; i < block.rows; ++i) scales[i] = call_.query_scale(given[static_cast<std::size_t>(rows.heads[i])]);
     first().schedule.kernel->pack_queries(block, starts, scales);
 }
 

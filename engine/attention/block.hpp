@@ -72,7 +72,6 @@ class PreparedBlock {
     const AttentionWorkspace& workspace_;
     const int worker_;
     const std::span<const BlockPlace> places_;
-    const std::int64_t group_;
     const BlockRows* chosen_;
     ScoreRules rules_{};
     RopeRows rope_{};
@@ -82,15 +81,9 @@ class PreparedBlock {
 /// rows[i] = where row i of the block begins in query or out.
 template <class T>
 T** list_rows(const TensorView<T, 4>& view, const BlockPlace& place, std::int64_t group, T** rows) {
-    std::int64_t head = place.row % group;
-    T* query = view.data + place.sequence.query_batch * view.stride[0] + place.kv_head * group * view.stride[1] +
-               (place.sequence.first_query + place.row / group) * view.stride[2];
-    for (std::int64_t i = 0; i < place.rows; ++i) {
-        *rows++ = query + head * view.stride[1];
-        if (++head < group) continue;
-        head = 0;
-        query += view.stride[2];
-    }
+    T* data = view.data + place.sequence.query_batch * view.stride[0] + place.sequence.first_query * view.stride[2];
+    for_rows(place, group,
+             [&](std::int64_t query, std::int64_t head) { *rows++ = data + head * view.stride[1] + query * view.stride[2]; });
     return rows;
 }
 

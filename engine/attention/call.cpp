@@ -1,10 +1,31 @@
 #include "engine/attention/call.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 
 #include "engine/tensor/steps.hpp"
 
 namespace headwise {
+namespace {
+
+double logit_unit_of(const AttentionOptions& options, const AttentionArguments& arguments) {
+    if (options.softcap != 0) return 2 * std::numbers::log2e / static_cast<double>(options.softcap);
+    return arguments.score_function.apply ? 1 : std::numbers::log2e;
+}
+
+}  // namespace
+
+AttentionCall::AttentionCall(const AttentionShape& planned, const AttentionOptions& given, const AttentionArguments& checked,
+                             const KernelTable& table)
+    : shape(planned),
+      options(given),
+      arguments(checked),
+      kernels(table),
+      group(planned.num_heads / planned.num_kv_heads),
+      logit_unit(logit_unit_of(given, checked)),
+      common_query_scale(
+          query_scale(given.scale.value_or(static_cast<float>(1 / std::sqrt(static_cast<double>(planned.head_dim)))))) {}
 
 AttentionShape shape_of(const AttentionArguments& a) {
     AttentionShape shape{.batch = a.query.extent[0],

@@ -25,4 +25,17 @@ struct BlockPlace {
     std::int64_t kv_head, row, rows;
 };
 
+/// function(query, head) for each row in order.
+template <class Function>
+void for_rows(const BlockPlace& place, std::int64_t group, Function function) {
+    const std::int64_t first_head = place.kv_head * group;
+    if (group == 1) {  // no division, and a loop for vectors: the blocks of short sequences take no longer than ten such loops
+        for (std::int64_t query = place.row; query < place.row + place.rows; ++query) function(query, first_head);
+        return;
+    }
+    std::int64_t query = place.row / group, head = place.row % group;
+    for (std::int64_t left = place.rows; left > 0; ++query, head = 0)
+        for (; head < group && left > 0; ++head, --left) function(query, first_head + head);
+}
+
 }  // namespace headwise

@@ -51,7 +51,7 @@ void AttentionPlan::run(const AttentionArguments& arguments, std::span<std::byte
     AttentionWorkspace layout = workspace_for(shape_, options_, kernels.attention, workers_);
     layout.bind(workspace);
     const AttentionArguments usable = with_usable_strides(arguments);
-    const AttentionCall call{shape_, options_, usable, kernels};
+    const AttentionCall call(shape_, options_, usable, kernels);
     const CallItems items = share_items(count_work(call), layout.partial_states(), workers_);
     list_items(call, items, layout);
     run_attention(call, items, layout);

@@ -21,11 +21,7 @@ enum class Part { shared, own };
 class AttentionRun {
   public:
     AttentionRun(const AttentionCall& call, const AttentionWorkspace& workspace, Part part)
-        : call_(call),
-          arguments_(call.arguments),
-          workspace_(workspace),
-          part_(part),
-          group_(call.shape.num_heads / call.shape.num_kv_heads) {
+        : call_(call), arguments_(call.arguments), workspace_(workspace), part_(part) {
         if (part == Part::shared)
             shared_ = schedule_shared(call.shape, workspace.first_shared_row()[call.shape.batch], arguments_.shared_keys,
                                       call.kernels.attention);
@@ -73,6 +69,7 @@ class AttentionRun {
         if (finished.fetch_add(1, std::memory_order_acq_rel) + 1 < schedule.chunks) return;
         block = with_state(block, partial(first + seen.begin));
         for (std::int64_t i = seen.begin + 1; i < seen.end; ++i) kernel.merge(block, with_state(block, partial(first + i)));
+        list_outs(worker, places);
         finish(worker, places, prepared, block);
     }
 
@@ -159,24 +156,28 @@ class AttentionRun {
         return {first, std::max((end + size - 1) / size, first + 1)};
     }
 
+    /// Lists where the rows of the result begin, in outs(). Returns the list's end.
+    float** list_outs(int worker, std::span<const BlockPlace> places) const {
+        float** end = workspace_.outs(worker);
+        for (const BlockPlace& place : places) end = list_rows(arguments_.out, place, call_.group, end);
+        return end;
+    }
+
     /// Names what the worker needs when it has computed this block: where the result goes, then the next block's queries and first
     /// keys. In short sequences these are a tenth of the time when they come from memory or another core only once they are needed.
     void fetch_ahead(AttentionBlock& block, int worker, std::span<const BlockPlace> places, std::int64_t upcoming) const {
-        const float** fetch = workspace_.fetch(worker);
-        const TensorView<const float, 4> out(arguments_.out.data, arguments_.out.extent, arguments_.out.stride);
-        const float** end = fetch;
-        for (const BlockPlace& place : places) end = list_rows(out, place, group_, end);
+        const auto** end = const_cast<const float**>(list_outs(worker, places));
+        block.fetch = workspace_.outs(worker);
         if (upcoming != runtime::kUnknownItem && !arguments_.page_table.data && part_ == Part::own) {
             BlockPlace next;
             find_own(next, upcoming, 1);
-            end = list_rows(arguments_.query, next, group_, end);
+            end = list_rows(arguments_.query, next, call_.group, end);
             const KeyValueRows kv = key_value_rows(arguments_, next);
             const std::int64_t first = next.schedule.key_begin;
             for (std::int64_t i = first; i < std::min(first + AttentionWorkspace::kFetchedKeys, kv.count); ++i)
                 *end++ = kv.keys + i * kv.key_stride;
         }
-        block.fetch = fetch;
-        block.fetch_count = end - fetch;
+        block.fetch_count = end - block.fetch;
     }
 
     float& log_sum_exp(std::int64_t b, std::int64_t h, std::int64_t i) const {
@@ -184,6 +185,7 @@ class AttentionRun {
         return view.data[b * view.stride[0] + h * view.stride[1] + i * view.stride[2]];
     }
 
+    /// Writes what has become of the block's rows to outs().
     void finish(int worker, std::span<const BlockPlace> places, const PreparedBlock& prepared, const AttentionBlock& block) const {
         if (part_ == Part::shared)
             keep(worker, places, block);
@@ -195,11 +197,9 @@ class AttentionRun {
 
     /// The weighted mean of the shared values as each row sees them goes into `out`, where the row's own part finds it.
     void keep(int worker, std::span<const BlockPlace> places, const AttentionBlock& block) const {
-        float** rows = workspace_.rows<float>(worker, RowPointers::outs);
         float* factors = workspace_.floats(worker, RowFloats::factor);
         std::int64_t i = 0;
         for (const BlockPlace& place : places) {
-            rows = list_rows(arguments_.out, place, group_, rows);
             SharedRow* kept = workspace_.shared_rows(place.b, place.kv_head) + place.row;
             for (const std::int64_t end = i + place.rows; i < end; ++i) {
                 *kept++ = {block.row_max[i], block.row_sum[i]};
@@ -208,7 +208,7 @@ class AttentionRun {
                                                    : (sees_any(*shared_.kernel, block, i, 0, shared_.key_end) ? 1.0f : 0.0f);
             }
         }
-        shared_.kernel->finish(block, workspace_.rows<float>(worker, RowPointers::outs), factors);
+        shared_.kernel->finish(block, workspace_.outs(worker), factors);
     }
 
     /// Divides by the sum of weights, sink included, and writes the rows.
@@ -230,9 +230,7 @@ class AttentionRun {
             factors[i] = d.factor;
             write_log_sum_exp(place, prepared, i, d.log2);
         }
-        float** rows = workspace_.rows<float>(worker, RowPointers::outs);
-        list_rows(arguments_.out, place, group_, rows);
-        s.kernel->finish(block, rows, factors);
+        s.kernel->finish(block, workspace_.outs(worker), factors);
     }
 
     /// The same where the rows have been kept: adds what `out` holds of the shared keys.
@@ -251,8 +249,7 @@ class AttentionRun {
             write_log_sum_exp(place, prepared, i, d.log2);
         }
         place.schedule.kernel->finish(block, own, factors);
-        float** rows = workspace_.rows<float>(worker, RowPointers::outs);
-        list_rows(arguments_.out, place, group_, rows);
+        float* const* rows = workspace_.outs(worker);
         for (std::int64_t i = 0; i < place.rows; ++i)
             call_.kernels.merge.blend(1, own[i], weights[i], rows[i], rows[i], block.value_dim);
     }
@@ -316,7 +313,6 @@ class AttentionRun {
     const AttentionArguments& arguments_;
     const AttentionWorkspace& workspace_;
     const Part part_;
-    const std::int64_t group_;
     SequenceSchedule shared_{};
 };
 

@@ -23,17 +23,14 @@ class TopKeys {
     /// -1 where there is none.
     std::int32_t key(std::int64_t i) const { return places_[i] == 0 ? -1 : static_cast<std::int32_t>(~places_[i]); }
 
-    /// Passes all places and makes no guess: where a weight belongs is open, and a branch that is guessed wrongly costs more than
-    /// to look at ten places.
+    /// Nothing happens to weights that do not exceed least(). (To pass all places without a branch takes as long, for ten of
+    /// them.)
     void insert(float weight, std::int32_t key) {
-        std::uint64_t falls = std::uint64_t{std::bit_cast<std::uint32_t>(weight)} << 32 | ~static_cast<std::uint32_t>(key);
-        for (std::int64_t i = 0; i < k_; ++i) {
-            // The larger stays, the other one goes on. (g++ makes a branch of std::min.)
-            const std::uint64_t here = places_[i], other = here < falls ? ~std::uint64_t{0} : 0;
-            const std::uint64_t differences = (here ^ falls) & other;
-            places_[i] = here ^ differences;
-            falls ^= differences;
-        }
+        const std::uint64_t x = std::uint64_t{std::bit_cast<std::uint32_t>(weight)} << 32 | ~static_cast<std::uint32_t>(key);
+        if (x <= places_[k_ - 1]) return;
+        std::int64_t i = k_ - 1;
+        for (; i > 0 && places_[i - 1] < x; --i) places_[i] = places_[i - 1];
+        places_[i] = x;
     }
 
   private:

@@ -114,30 +114,11 @@ class WeightsSweep {
     }
 
     void take_top(TopKeys top, std::int64_t key, const float* weights) const {
-        for (std::uint64_t above = candidates(weights, top); above != 0; above &= above - 1) {
-            const auto i = static_cast<std::int64_t>(std::countr_zero(above));
-            if (weights[i] > top.least()) top.insert(weights[i], static_cast<std::int32_t>(key + i));
+        std::uint64_t largest = call_.kernels.attention.largest(weights, top.least(), top.k());
+        for (; largest != 0; largest &= largest - 1) {
+            const int i = std::countr_zero(largest);
+            top.insert(weights[i], static_cast<std::int32_t>(key + i));
         }
-    }
-
-    /// The weights of a key block that are larger than the least one that has a place; where these are more than places, at least
-    /// the largest of them. That is so in the first block of a row, of which nearly half would be inserted only to fall out again.
-    std::uint64_t candidates(const float* weights, const TopKeys& top) const {
-        const auto above = [&](float x) { return call_.kernels.attention.above(weights, x); };
-        std::uint64_t result = above(top.least());
-        // Between the bits of two floats that are not negative. Eight steps leave a fraction of a power of two.
-        auto low = std::bit_cast<std::int32_t>(top.least()), high = std::bit_cast<std::int32_t>(1.0f);
-        for (int step = 0; step < 8 && std::popcount(result) > top.k() && low < high; ++step) {
-            const std::int32_t middle = low + (high - low) / 2;
-            const std::uint64_t fewer = above(std::bit_cast<float>(middle));
-            if (std::popcount(fewer) < top.k()) {
-                high = middle;
-            } else {
-                low = middle;
-                result = fewer;
-            }
-        }
-        return result;
     }
 
     void write_top(const TopKeys& top, std::int64_t b, std::int64_t h, std::int64_t q) const {
@@ -191,7 +172,7 @@ void attention_weights(const AttentionArguments& arguments, const AttentionOptio
     const KernelTable& kernels = kernel_table(options.isa.value_or(active_isa()));
     AttentionArguments usable = with_usable_strides(arguments);
     usable.value = usable.key;
-    const AttentionCall call{shape, options, usable, kernels};
+    const AttentionCall call(shape, options, usable, kernels);
     const int most = runtime::available_workers();
     const std::int64_t items = shape.batch * shape.num_kv_heads;
     const auto workers =

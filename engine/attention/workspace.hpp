@@ -17,7 +17,7 @@ struct BlockState {
 };
 
 /// Which arrays a worker has, each with an element for each row of a block.
-enum class RowPointers { queries, outs, bias, mask, mask_bits, blocks };
+enum class RowPointers { queries, bias, mask, mask_bits, blocks };
 enum class RowIntegers { query, head, key_begin, key_end, position };
 enum class RowFloats { scale, slope, factor, shared_weight };
 
@@ -60,7 +60,8 @@ class AttentionWorkspace {
     float* floats(int worker, RowFloats which) const noexcept {
         return reinterpret_cast<float*>(part(worker, row_floats_)) + static_cast<std::int64_t>(which) * rows_;
     }
-    const float** fetch(int worker) const noexcept { return reinterpret_cast<const float**>(part(worker, fetch_)); }
+    /// Where the rows of the result begin, and behind them further rows that are needed after this block (AttentionBlock::fetch).
+    float** outs(int worker) const noexcept { return reinterpret_cast<float**>(part(worker, outs_)); }
     float* queries(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, queries_)); }
     float* scores(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, scores_)); }
     /// Where RoPE turns rows: a block's queries until they are packed, then key blocks.
@@ -87,7 +88,7 @@ class AttentionWorkspace {
     }
     std::int32_t* finished(std::int64_t item) const noexcept { return reinterpret_cast<std::int32_t*>(base_ + finished_) + item; }
 
-    /// Rows that fetch() may name besides the query rows of one block and the out rows of another.
+    /// Rows of keys that outs() has room for besides the out rows of one block and the query rows of another.
     static constexpr std::int64_t kFetchedKeys = 16;
 
   private:
@@ -104,7 +105,7 @@ class AttentionWorkspace {
     std::int64_t rows_, own_rows_, kv_heads_, rows_per_head_;
     PartialStates partial_states_;
     // Within a worker's part.
-    std::size_t row_pointers_, row_integers_, row_floats_, fetch_, queries_, scores_, turned_, places_, states_;
+    std::size_t row_pointers_, row_integers_, row_floats_, outs_, queries_, scores_, turned_, places_, states_;
     std::size_t state_bytes_, own_state_bytes_, worker_bytes_;
     std::size_t sequences_, first_shared_row_, shared_rows_, partials_, finished_, bytes_;
     std::byte* base_ = nullptr;

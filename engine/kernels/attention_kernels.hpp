@@ -113,8 +113,9 @@ struct AttentionKernels {
     /// where it is not seen, and for j >= keys. For a block of query_lanes; its state is left alone.
     void (*weigh)(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t keys,
                   const float* references, float* weights);
-    /// Bit j: weights[j] > least, of the kWeighedKeys weights of one row.
-    std::uint64_t (*above)(const float* weights, float least);
+    /// Bit j: weights[j], of the kWeighedKeys of one row, exceeds `least`. Where more than k of them do, at least the k largest of
+    /// them have a bit, and few others: in the first keys of a row nearly half would take a place only to lose it again.
+    std::uint64_t (*largest)(const float* weights, float least, std::int64_t k);
 };
 
 }  // namespace headwise

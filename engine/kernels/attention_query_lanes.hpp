@@ -105,6 +105,13 @@ struct QueryLanes {
         }
         if constexpr (kRows > 4)
             for (; key + 4 <= span.end; key += 4) tile(Constant<4>{}, Constant<false>{}, key);
+        if constexpr (kRows >
+                      3) {  // with one vector a tile of few keys takes as long as one of four: that of a multiply-add's latency
+            if (span.end - key == 3) {
+                tile(Constant<3>{}, Constant<false>{}, key);
+                key += 3;
+            }
+        }
         if constexpr (kRows > 2)
             for (; key + 2 <= span.end; key += 2) tile(Constant<2>{}, Constant<false>{}, key);
         for (; key < span.end; ++key) tile(Constant<1>{}, Constant<false>{}, key);
@@ -390,16 +397,6 @@ struct QueryLanes {
         }
     }
 };
-
-/// AttentionKernels::above.
-template <class S>
-std::uint64_t weights_above(const float* weights, float least) {
-    static_assert(kWeighedKeys == 64);
-    std::uint64_t bits = 0;
-    for (int i = 0; i < kWeighedKeys; i += S::kLanes)
-        bits |= std::uint64_t{S::bits(S::less(S::broadcast(least), S::load(weights + i)))} << static_cast<unsigned>(i);
-    return bits;
-}
 
 template <class S>
 constexpr AttentionKernel query_lanes_kernel() {

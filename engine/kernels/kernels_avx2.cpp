@@ -2,6 +2,7 @@
 #include "engine/kernels/attention_query_lanes.hpp"
 #include "engine/kernels/kernel_tables.hpp"
 #include "engine/kernels/matmul.hpp"
+#include "engine/kernels/top_weights.hpp"
 #include "engine/simd/avx2.hpp"
 
 namespace headwise {
@@ -14,7 +15,7 @@ constinit const KernelTable kAvx2Kernels = {
     .attention = {.query_lanes = query_lanes_kernel<Avx2>(),
                   .key_rows = key_rows_kernel<Avx2>(),
                   .weigh = QueryLanes<Avx2>::weigh,
-                  .above = weights_above<Avx2>},
+                  .largest = largest_weights<Avx2>},
     .merge = merge_kernels<Avx2>(),
     .rope = rope_kernels<Avx2>(),
     .peak = peak_kernels<Avx2>(),

@@ -2,6 +2,7 @@
 #include "engine/kernels/attention_query_lanes.hpp"
 #include "engine/kernels/kernel_tables.hpp"
 #include "engine/kernels/matmul.hpp"
+#include "engine/kernels/top_weights.hpp"
 #include "engine/simd/avx512.hpp"
 
 namespace headwise {
@@ -14,7 +15,7 @@ constinit const KernelTable kAvx512Kernels = {
     .attention = {.query_lanes = query_lanes_kernel<Avx512>(),
                   .key_rows = key_rows_kernel<Avx512>(),
                   .weigh = QueryLanes<Avx512>::weigh,
-                  .above = weights_above<Avx512>},
+                  .largest = largest_weights<Avx512>},
     .merge = merge_kernels<Avx512>(),
     .rope = rope_kernels<Avx512>(),
     .peak = peak_kernels<Avx512>(),

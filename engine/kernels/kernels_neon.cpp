@@ -2,6 +2,7 @@
 #include "engine/kernels/attention_query_lanes.hpp"
 #include "engine/kernels/kernel_tables.hpp"
 #include "engine/kernels/matmul.hpp"
+#include "engine/kernels/top_weights.hpp"
 #include "engine/simd/neon.hpp"
 
 namespace headwise {
@@ -14,7 +15,7 @@ constinit const KernelTable kNeonKernels = {
     .attention = {.query_lanes = query_lanes_kernel<Neon>(),
                   .key_rows = key_rows_kernel<Neon>(),
                   .weigh = QueryLanes<Neon>::weigh,
-                  .above = weights_above<Neon>},
+                  .largest = largest_weights<Neon>},
     .merge = merge_kernels<Neon>(),
     .rope = rope_kernels<Neon>(),
     .peak = peak_kernels<Neon>(),

@@ -2,6 +2,7 @@
 #include "engine/kernels/attention_query_lanes.hpp"
 #include "engine/kernels/kernel_tables.hpp"
 #include "engine/kernels/matmul.hpp"
+#include "engine/kernels/top_weights.hpp"
 #include "engine/simd/scalar.hpp"
 
 namespace headwise {
@@ -14,7 +15,7 @@ constinit const KernelTable kScalarKernels = {
     .attention = {.query_lanes = query_lanes_kernel<Scalar>(),
                   .key_rows = key_rows_kernel<Scalar>(),
                   .weigh = QueryLanes<Scalar>::weigh,
-                  .above = weights_above<Scalar>},
+                  .largest = largest_weights<Scalar>},
     .merge = merge_kernels<Scalar>(),
     .rope = rope_kernels<Scalar>(),
     .peak = peak_kernels<Scalar>(),

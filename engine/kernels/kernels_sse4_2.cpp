@@ -2,6 +2,7 @@
 #include "engine/kernels/attention_query_lanes.hpp"
 #include "engine/kernels/kernel_tables.hpp"
 #include "engine/kernels/matmul.hpp"
+#include "engine/kernels/top_weights.hpp"
 #include "engine/simd/sse4_2.hpp"
 
 namespace headwise {
@@ -14,7 +15,7 @@ constinit const KernelTable kSse42Kernels = {
     .attention = {.query_lanes = query_lanes_kernel<Sse42>(),
                   .key_rows = key_rows_kernel<Sse42>(),
                   .weigh = QueryLanes<Sse42>::weigh,
-                  .above = weights_above<Sse42>},
+                  .largest = largest_weights<Sse42>},
     .merge = merge_kernels<Sse42>(),
     .rope = rope_kernels<Sse42>(),
     .peak = peak_kernels<Sse42>(),
