@@ -78,6 +78,10 @@ void check_shape(const AttentionShape& shape, const AttentionOptions& options, c
         throw Error("options.max_threads is " + std::to_string(options.max_threads) + ": expected 0 (no limit) or more");
     if (options.causal != Causal::none && options.causal != Causal::top_left && options.causal != Causal::bottom_right)
         throw Error("options.causal is " + std::to_string(static_cast<int>(options.causal)) + ": not a value of Causal");
+    if (options.schedule != AttentionSchedule::automatic && options.schedule != AttentionSchedule::heads &&
+        options.schedule != AttentionSchedule::heads_queries)
+        throw Error("options.schedule is " + std::to_string(static_cast<int>(options.schedule)) +
+                    ": not a value of AttentionSchedule");
     if (options.isa) require_available(*options.isa, "options.isa");
 }
 

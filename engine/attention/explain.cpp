@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/attention/sequences.hpp"
+#include "engine/attention/task_work.hpp"
 
 namespace headwise {
 namespace {
@@ -47,38 +48,30 @@ void add_task(AttentionExplanation& e, double flops) {
     e.most_task_flops = std::max(e.most_task_flops, flops);
 }
 
-/// Adds the tasks of shared keys, of each of which all rows of a block see all.
-void add_shared_tasks(AttentionExplanation& e, const SequenceSchedule& s, bool split, double flops_per_pair) {
-    for (std::int64_t block = 0; block < s.blocks; ++block) {
-        const std::int64_t rows = std::min(s.block_rows, s.rows - block * s.block_rows);
-        for (std::int64_t chunk = 0; chunk < (split ? s.chunks : 1); ++chunk) {
-            const std::int64_t keys = split ? s.chunk_end(chunk) - s.chunk_begin(chunk) : s.key_end;
+/// Adds the tasks of shared keys, of each of which all rows of a task see all.
+void add_shared_tasks(AttentionExplanation& e, const SequenceSchedule& s, AttentionItem item, double flops_per_pair) {
+    const std::int64_t step = item == AttentionItem::head ? s.rows : s.block_rows;
+    for (std::int64_t row = 0; row < s.rows; row += step) {
+        const std::int64_t rows = std::min(step, s.rows - row);
+        for (std::int64_t chunk = 0; chunk < (item == AttentionItem::chunk ? s.chunks : 1); ++chunk) {
+            const std::int64_t keys = item == AttentionItem::chunk ? s.chunk_end(chunk) - s.chunk_begin(chunk) : s.key_end;
             add_task(e, static_cast<double>(rows) * static_cast<double>(keys) * flops_per_pair);
         }
     }
 }
 
-/// Adds the tasks of one sequence to the spread: pairs of (query, key) that the rows of a block, or of a chunk of it, may see.
-void add_tasks(AttentionExplanation& e, const AttentionCall& call, std::int64_t b, bool split, double flops_per_pair) {
-    const Sequence sequence = sequence_at(call.arguments, b);
-    const SequenceSchedule s = schedule_of(call, sequence, b);
-    const PositionRules rules = position_rules(call.options, call.arguments, sequence, b);
-    const std::int64_t group = call.shape.num_heads / call.shape.num_kv_heads;
-    const auto add = [&](double pairs) { add_task(e, pairs * flops_per_pair); };
-    for (std::int64_t block = 0; block < s.blocks; ++block) {
-        const std::int64_t first = block * s.block_rows, last = std::min(first + s.block_rows, s.rows);
-        if (!split) {
-            // Every query sees all the keys before key_begin.
-            const double queries = static_cast<double>(last / group - first / group);
-            add((rules.pairs(last / group) - rules.pairs(first / group) - queries * static_cast<double>(s.key_begin)) *
-                static_cast<double>(group));
-            continue;
-        }
-        const KeyLimits low = rules.of(first / group), high = rules.of((last - 1) / group);
-        for (std::int64_t chunk = 0; chunk < s.chunks; ++chunk) {
-            const std::int64_t begin = std::max(s.chunk_begin(chunk), low.begin), end = std::min(s.chunk_end(chunk), high.end);
-            add(static_cast<double>(std::max<std::int64_t>(end - begin, 0)) * static_cast<double>(last - first));
-        }
+/// Adds the tasks of a key/value head of one sequence.
+void add_tasks(AttentionExplanation& e, const AttentionCall& call, std::int64_t b, AttentionItem item, double flops_per_pair) {
+    BlockPlace place{.b = b, .sequence = sequence_at(call.arguments, b), .schedule = {}, .kv_head = 0, .row = 0, .rows = 0};
+    const SequenceSchedule& s = place.schedule = schedule_of(call, place.sequence, b);
+    const auto add = [&](KeyLimits keys) { add_task(e, visible_pairs(call, place, keys) * flops_per_pair); };
+    const std::int64_t step = item == AttentionItem::head ? s.rows : s.block_rows;
+    for (; place.row < s.rows; place.row += step) {
+        place.rows = std::min(step, s.rows - place.row);
+        if (item == AttentionItem::chunk)
+            for (std::int64_t chunk = 0; chunk < s.chunks; ++chunk) add({s.chunk_begin(chunk), s.chunk_end(chunk)});
+        else
+            add({s.key_begin, s.key_end});
     }
 }
 
@@ -86,7 +79,7 @@ void add_tasks(AttentionExplanation& e, const AttentionCall& call, std::int64_t 
 
 AttentionExplanation explain_attention(const AttentionCall& call, const AttentionWorkspace& workspace, Isa isa, int max_workers) {
     const CallWork work = count_work(call);
-    const auto [shared, own] = share_items(work, workspace.partial_states(), max_workers);
+    const auto [shared, own] = share_items(work, call.options.schedule, workspace.partial_states(), max_workers);
     std::int64_t longest = 0, shared_rows = 0;
     SequenceSchedule s = schedule_sequence(call.shape, 0, 0, call.kernels.attention);
     bool lanes = shared.count > 0, rows = false;
@@ -110,7 +103,7 @@ AttentionExplanation explain_attention(const AttentionCall& call, const Attentio
                            .query_block = s.block_rows,
                            .key_block = s.kernel->key_block,
                            .key_chunks = s.chunks,
-                           .keys_split = shared.share.split || own.share.split,
+                           .keys_split = shared.share.item == AttentionItem::chunk || own.share.item == AttentionItem::chunk,
                            .tasks = tasks,
                            .workers = std::max(shared.share.workers, own.share.workers),
                            .flops = flops,
@@ -121,13 +114,13 @@ AttentionExplanation explain_attention(const AttentionCall& call, const Attentio
                            .workspace_bytes = workspace.bytes()};
     if (lanes && rows) e.kernel = "query-lanes and key-rows";
     const double flops_per_pair = 2 * static_cast<double>(call.shape.head_dim + call.shape.value_dim);
-    for (std::int64_t b = 0; b < call.shape.batch; ++b) add_tasks(e, call, b, own.share.split, flops_per_pair);
+    for (std::int64_t b = 0; b < call.shape.batch; ++b) add_tasks(e, call, b, own.share.item, flops_per_pair);
     if (shared.count == 0) return e;
     const SequenceSchedule together = schedule_shared(call.shape, shared_rows, call.arguments.shared_keys, call.kernels.attention);
     e.query_block = std::max(e.query_block, together.block_rows);
     e.key_block = std::max(e.key_block, together.kernel->key_block);
     e.key_chunks += together.chunks;
-    add_shared_tasks(e, together, shared.share.split, flops_per_pair);
+    add_shared_tasks(e, together, shared.share.item, flops_per_pair);
     return e;
 }
 

@@ -20,6 +20,7 @@ CallWork count_work(const AttentionCall& call) {
     for (std::int64_t b = 0; b < shape.batch; ++b) {
         const Sequence sequence = sequence_at(call.arguments, b);
         const SequenceSchedule s = schedule_of(call, sequence, b);
+        if (s.blocks > 0) own.heads += shape.num_kv_heads;
         own.blocks += shape.num_kv_heads * s.blocks;
         own.chunks += shape.num_kv_heads * s.blocks * s.chunks;
         if (s.blocks > 0) own.most_chunks = std::max(own.most_chunks, s.chunks);
@@ -38,6 +39,7 @@ CallWork count_work(const AttentionCall& call) {
     const auto shared_keys = static_cast<double>(s.key_end);
     work.shared = {.flops = 2 * dims * kv_heads * static_cast<double>(shared_rows) * shared_keys,
                    .bytes = sizeof(float) * dims * kv_heads * shared_keys,
+                   .heads = shape.num_kv_heads,
                    .blocks = shape.num_kv_heads * s.blocks,
                    .chunks = shape.num_kv_heads * s.blocks * s.chunks,
                    .most_chunks = s.chunks};
@@ -46,20 +48,24 @@ CallWork count_work(const AttentionCall& call) {
 
 namespace {
 
-AttentionItems share_items(const AttentionWork& work, std::int64_t partial_states, int max_workers) {
-    AttentionItems items{.count = 0, .share = share_work(work.flops, work.bytes, work.blocks, work.most_chunks, max_workers)};
-    if (work.chunks > partial_states) items.share.split = false;
-    items.count = items.share.split ? work.chunks : work.blocks;
-    items.share.workers =
-        static_cast<int>(std::clamp<std::int64_t>(items.share.workers, 1, std::max<std::int64_t>(items.count, 1)));
-    return items;
+AttentionItems share_items(const AttentionWork& work, AttentionSchedule schedule, std::int64_t partial_states, int max_workers) {
+    WorkShare share = share_work(work.flops, work.bytes, work.blocks, work.most_chunks, max_workers);
+    if (schedule == AttentionSchedule::heads)
+        share.item = AttentionItem::head;
+    else if (schedule == AttentionSchedule::heads_queries || work.chunks > partial_states)
+        share.item = AttentionItem::block;
+    const std::int64_t count = share.item == AttentionItem::head    ? work.heads
+                               : share.item == AttentionItem::block ? work.blocks
+                                                                    : work.chunks;
+    share.workers = static_cast<int>(std::clamp<std::int64_t>(share.workers, 1, std::max<std::int64_t>(count, 1)));
+    return {.count = count, .share = share};
 }
 
 }  // namespace
 
-CallItems share_items(const CallWork& work, const PartialStates& partial_states, int max_workers) {
-    return {.shared = share_items(work.shared, partial_states.shared, max_workers),
-            .own = share_items(work.own, partial_states.own, max_workers)};
+CallItems share_items(const CallWork& work, AttentionSchedule schedule, const PartialStates& partial_states, int max_workers) {
+    return {.shared = share_items(work.shared, schedule, partial_states.shared, max_workers),
+            .own = share_items(work.own, schedule, partial_states.own, max_workers)};
 }
 
 void list_items(const AttentionCall& call, const CallItems& items, const AttentionWorkspace& workspace) {
@@ -75,18 +81,21 @@ void list_items(const AttentionCall& call, const CallItems& items, const Attenti
         for (std::int64_t b = 0; b < shape.batch; ++b)
             first_row[b + 1] = first_row[b] + (plans[b].schedule.key_begin > 0 ? plans[b].schedule.rows : 0);
     }
-    // A block of the longest sequence costs most. Equal ones stay in order, next to their neighbours in memory.
-    if (!call.arguments.key_lengths.empty() || !call.arguments.cumulative_key_lengths.empty())
+    // A block of the longest sequence costs most; sequences without rows come last, where no item is theirs. Equal ones stay in
+    // order, next to their neighbours in memory.
+    const AttentionArguments& a = call.arguments;
+    if (!a.query_lengths.empty() || !a.cumulative_query_lengths.empty() || !a.key_lengths.empty() ||
+        !a.cumulative_key_lengths.empty())
         std::sort(plans, plans + shape.batch, [](const SequencePlan& x, const SequencePlan& y) {
-            const std::int64_t x_keys = x.schedule.key_end - x.schedule.key_begin;
-            const std::int64_t y_keys = y.schedule.key_end - y.schedule.key_begin;
-            return x_keys != y_keys ? x_keys > y_keys : x.b < y.b;
+            const auto cost = [](const SequenceSchedule& s) { return s.blocks > 0 ? s.key_end - s.key_begin : -1; };
+            const std::int64_t x_cost = cost(x.schedule), y_cost = cost(y.schedule);
+            return x_cost != y_cost ? x_cost > y_cost : x.b < y.b;
         });
     std::int64_t count = 0;
     for (std::int64_t i = 0; i < shape.batch; ++i) {
         const SequenceSchedule& s = plans[i].schedule;
         plans[i].first_item = count;
-        count += shape.num_kv_heads * s.blocks * (items.own.share.split ? s.chunks : 1);
+        count += shape.num_kv_heads * s.blocks * (items.own.share.item == AttentionItem::chunk ? s.chunks : 1);
     }
     plans[shape.batch].first_item = count;
 }

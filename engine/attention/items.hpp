@@ -14,6 +14,7 @@ SequenceSchedule schedule_of(const AttentionCall& call, const Sequence& sequence
 /// What blocks of one kind come to: of the sequences' own keys, or of those that they share.
 struct AttentionWork {
     double flops, bytes;       ///< as in AttentionExplanation
+    std::int64_t heads;        ///< key/value heads, of each sequence
     std::int64_t blocks;       ///< of rows, of all key/value heads
     std::int64_t chunks;       ///< of all blocks
     std::int64_t most_chunks;  ///< of one block
@@ -35,7 +36,7 @@ struct CallItems {
 };
 
 /// With room for so many states of split chunks.
-CallItems share_items(const CallWork& work, const PartialStates& partial_states, int max_workers);
+CallItems share_items(const CallWork& work, AttentionSchedule schedule, const PartialStates& partial_states, int max_workers);
 
 /// Plans the sequences, the costliest first, and numbers their items: fills sequences() and, where keys are shared,
 /// first_shared_row() of the workspace, which is bound to memory.

@@ -105,7 +105,7 @@ float merge_row(const MergeKernels& kernels, StateRow a, StateRow b, float* out,
 void merge_states(const AttentionState& a, const AttentionState& b, const TensorView<float, 4>& out,
                   const TensorView<float, 3>& log_sum_exp) {
     check_call(a, b, out, log_sum_exp);
-    const auto [batch, heads, length, dim] = out.extent;
+    const std::int64_t batch = out.extent[0], heads = out.extent[1], length = out.extent[2], dim = out.extent[3];
     if (batch == 0 || heads == 0 || length == 0) return;
     const std::int64_t rows = batch * heads * length;
     const MergeKernels& kernels = kernel_table(active_isa()).merge;
@@ -122,10 +122,21 @@ void merge_states(const AttentionState& a, const AttentionState& b, const Tensor
 
     const double bytes = 3.0 * sizeof(float) * static_cast<double>(rows) * static_cast<double>(dim);
     const int workers = runtime::workers_for(bytes / kBytesPerMicrosecond + static_cast<double>(rows) / kRowsPerMicrosecond);
-    runtime::for_each_item(workers, (rows + kRowsPerItem - 1) / kRowsPerItem, [&](int, std::int64_t item) {
-        const std::int64_t end = std::min((item + 1) * kRowsPerItem, rows);
-        for (std::int64_t row = item * kRowsPerItem; row < end; ++row) merge(row);
-    });
+    const auto end_of = [&](std::int64_t item) { return std::min((item + 1) * kRowsPerItem, rows); };
+    const auto merge_rows = [&](int, std::int64_t item) {
+        for (std::int64_t row = item * kRowsPerItem; row < end_of(item); ++row) merge(row);
+    };
+    const auto label = [&](std::int64_t item) {
+        const std::int64_t row = item * kRowsPerItem;
+        const auto elements = static_cast<double>(end_of(item) - row) * static_cast<double>(dim);
+        return runtime::TaskLabel{.batch = row / length / heads,
+                                  .head = row / length % heads,
+                                  .query_block = item,
+                                  .kernel = "blend",
+                                  .flops = 3 * elements,
+                                  .bytes = 3 * sizeof(float) * elements};
+    };
+    runtime::for_each_item(workers, (rows + kRowsPerItem - 1) / kRowsPerItem, merge_rows, "merge states", label);
 }
 
 }  // namespace headwise

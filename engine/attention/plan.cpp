@@ -26,11 +26,10 @@ int planned_workers(const AttentionOptions& options) {
 AttentionWorkspace workspace_for(const AttentionShape& shape, const AttentionOptions& options, const AttentionKernels& kernels,
                                  int workers) {
     const AttentionSizes sizes = attention_sizes(shape, options.shared_prefix, kernels);
-    return {shape,
-            sizes,
-            options.rope != nullptr,
-            workers,
-            {.own = max_partial_states(sizes.own, workers), .shared = max_partial_states(sizes.shared, workers)}};
+    PartialStates partial_states;
+    if (options.schedule == AttentionSchedule::automatic)
+        partial_states = {.own = max_partial_states(sizes.own, workers), .shared = max_partial_states(sizes.shared, workers)};
+    return {shape, sizes, options.rope != nullptr, workers, partial_states};
 }
 
 }  // namespace
@@ -52,7 +51,7 @@ void AttentionPlan::run(const AttentionArguments& arguments, std::span<std::byte
     layout.bind(workspace);
     const AttentionArguments usable = with_usable_strides(arguments);
     const AttentionCall call(shape_, options_, usable, kernels);
-    const CallItems items = share_items(count_work(call), layout.partial_states(), workers_);
+    const CallItems items = share_items(count_work(call), options_.schedule, layout.partial_states(), workers_);
     list_items(call, items, layout);
     run_attention(call, items, layout);
 }

@@ -126,7 +126,7 @@ RopeTable::RopeTable(const RopeOptions& options, std::int64_t positions)
 void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const RopeTable& table,
                 const TensorView<const std::int32_t, 2>& positions, std::int64_t first_position) {
     check_call(x, out, table, positions, first_position);
-    const auto [batch, heads, length, dim] = x.extent;
+    const std::int64_t batch = x.extent[0], heads = x.extent[1], length = x.extent[2], dim = x.extent[3];
     if (batch == 0 || heads == 0 || length == 0) return;
 
     const std::int64_t dims = table.options().dims;
@@ -144,12 +144,21 @@ void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>&
 
     const std::int64_t blocks = (length + kTokensPerItem - 1) / kTokensPerItem;
     const double bytes = 2.0 * sizeof(float) * static_cast<double>(batch * heads) * static_cast<double>(length * dim);
-    runtime::for_each_item(runtime::workers_for(bytes / kBytesPerMicrosecond), batch * blocks, [&](int, std::int64_t item) {
-        const std::int64_t b = item / blocks, begin = item % blocks * kTokensPerItem;
-        const std::int64_t end = std::min(begin + kTokensPerItem, length);
+    const auto end_of = [&](std::int64_t item) { return std::min((item % blocks + 1) * kTokensPerItem, length); };
+    const auto turn_tokens = [&](int, std::int64_t item) {
         for (std::int64_t h = 0; h < heads; ++h)
-            for (std::int64_t i = begin; i < end; ++i) turn_token(b, h, i);
-    });
+            for (std::int64_t i = item % blocks * kTokensPerItem; i < end_of(item); ++i) turn_token(item / blocks, h, i);
+    };
+    const auto label = [&](std::int64_t item) {
+        const auto rows = static_cast<double>(heads) * static_cast<double>(end_of(item) - item % blocks * kTokensPerItem);
+        return runtime::TaskLabel{.batch = item / blocks,
+                                  .heads = heads,
+                                  .query_block = item % blocks,
+                                  .kernel = "rotate",
+                                  .flops = 3 * rows * static_cast<double>(dims),  // 4 products and 2 sums a pair
+                                  .bytes = 2 * sizeof(float) * rows * static_cast<double>(dim)};
+    };
+    runtime::for_each_item(runtime::workers_for(bytes / kBytesPerMicrosecond), batch * blocks, turn_tokens, "rope", label);
 }
 
 }  // namespace headwise

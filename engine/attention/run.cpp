@@ -8,6 +8,7 @@
 #include <span>
 
 #include "engine/attention/block.hpp"
+#include "engine/attention/task_work.hpp"
 #include "engine/runtime/parallel.hpp"
 
 namespace headwise {
@@ -25,6 +26,12 @@ class AttentionRun {
         if (part == Part::shared)
             shared_ = schedule_shared(call.shape, workspace.first_shared_row()[call.shape.batch], arguments_.shared_keys,
                                       call.kernels.attention);
+    }
+
+    void run_item(AttentionItem kind, int worker, std::int64_t item, std::int64_t upcoming) const {
+        if (kind == AttentionItem::head) return run_head(worker, item, upcoming);
+        if (kind == AttentionItem::block) return run_block(worker, item, upcoming);
+        run_chunk(worker, item);
     }
 
     /// All chunks of one block in index order.
@@ -73,6 +80,27 @@ class AttentionRun {
         finish(worker, places, prepared, block);
     }
 
+    /// All blocks of one key/value head of a sequence, or of the sequences that share keys.
+    void run_head(int worker, std::int64_t item, std::int64_t upcoming) const {
+        const Blocks blocks = blocks_of_head(item);
+        const std::int64_t after = upcoming == runtime::kUnknownItem ? runtime::kUnknownItem : blocks_of_head(upcoming).begin;
+        for (std::int64_t block = blocks.begin; block < blocks.end; ++block)
+            run_block(worker, block, block + 1 < blocks.end ? block + 1 : after);
+    }
+
+    /// What a record tells of an item.
+    runtime::TaskLabel label(AttentionItem kind, std::int64_t item) const {
+        BlockPlace place;
+        const std::int64_t block = kind == AttentionItem::head ? blocks_of_head(item).begin : item;
+        const std::int64_t chunk = find_rows(place, block, kind == AttentionItem::chunk ? 0 : 1);
+        if (kind == AttentionItem::head) {
+            place.row = 0;
+            place.rows = place.schedule.rows;
+        }
+        const bool split = kind == AttentionItem::chunk;
+        return part_ == Part::shared ? shared_task_label(call_, place, split, chunk) : task_label(call_, place, split, chunk);
+    }
+
     /// 0 and -Inf for the rows of a padded tensor that no sequence has.
     void clear_padding() const {
         if (arguments_.query_lengths.empty()) return;
@@ -93,6 +121,17 @@ class AttentionRun {
         std::span<const BlockPlace> places;
         std::int64_t chunk;
     };
+
+    struct Blocks {
+        std::int64_t begin, end;
+    };
+
+    Blocks blocks_of_head(std::int64_t head) const {
+        if (part_ == Part::shared) return {head * shared_.blocks, (head + 1) * shared_.blocks};
+        const SequencePlan& plan = workspace_.sequences()[head / call_.shape.num_kv_heads];
+        const std::int64_t begin = plan.first_item + head % call_.shape.num_kv_heads * plan.schedule.blocks;
+        return {begin, begin + plan.schedule.blocks};
+    }
 
     /// The places are in the worker's part of the workspace, or there is but one, `own`. With chunks = 0 the items are the chunks
     /// of the blocks.
@@ -142,6 +181,20 @@ class AttentionRun {
                                .rows = last - begin};
         }
         return {{places, count}, item % chunks};
+    }
+
+    /// The rows of an item, in blocks of shared keys as if all were of the sequence of the first. Returns the chunk.
+    std::int64_t find_rows(BlockPlace& place, std::int64_t item, std::int64_t chunks) const {
+        if (part_ == Part::own) return find_own(place, item, chunks);
+        if (chunks == 0) chunks = shared_.chunks;
+        const std::int64_t index = item / chunks;
+        const std::int64_t* first_row = workspace_.first_shared_row();
+        place.schedule = shared_;
+        place.kv_head = index / shared_.blocks;
+        place.row = index % shared_.blocks * shared_.block_rows;
+        place.rows = std::min(shared_.block_rows, shared_.rows - place.row);
+        place.b = std::upper_bound(first_row, first_row + call_.shape.batch + 1, place.row) - first_row - 1;
+        return item % chunks;
     }
 
     BlockState partial(std::int64_t item) const {
@@ -317,24 +370,22 @@ class AttentionRun {
 };
 
 /// Runs the items of one part.
-void run_items(const AttentionRun& run, const AttentionItems& items, const AttentionWorkspace& workspace) {
-    if (items.share.split) {
-        std::fill_n(workspace.finished(0), items.count, 0);
-        runtime::for_each_item(items.share.workers, items.count,
-                               [&](int worker, std::int64_t item) { run.run_chunk(worker, item); });
-    } else {
-        runtime::for_each_item(items.share.workers, items.count, [&](int worker, std::int64_t item, std::int64_t upcoming) {
-            run.run_block(worker, item, upcoming);
-        });
-    }
+void run_items(const char* operation, const AttentionRun& run, const AttentionItems& items, const AttentionWorkspace& workspace) {
+    const AttentionItem kind = items.share.item;
+    if (kind == AttentionItem::chunk) std::fill_n(workspace.finished(0), items.count, 0);
+    runtime::for_each_item(
+        items.share.workers, items.count,
+        [&](int worker, std::int64_t item, std::int64_t upcoming) { run.run_item(kind, worker, item, upcoming); }, operation,
+        [&](std::int64_t item) { return run.label(kind, item); });
 }
 
 }  // namespace
 
 void run_attention(const AttentionCall& call, const CallItems& items, const AttentionWorkspace& workspace) {
-    if (items.shared.count > 0) run_items(AttentionRun(call, workspace, Part::shared), items.shared, workspace);
+    if (items.shared.count > 0)
+        run_items("attention, shared keys", AttentionRun(call, workspace, Part::shared), items.shared, workspace);
     const AttentionRun run(call, workspace, Part::own);
-    run_items(run, items.own, workspace);
+    run_items("attention", run, items.own, workspace);
     run.clear_padding();
 }
 

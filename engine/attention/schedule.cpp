@@ -119,9 +119,8 @@ AttentionSizes attention_sizes(const AttentionShape& shape, bool shared_prefix, 
 
 WorkShare share_work(double flops, double bytes, std::int64_t blocks, std::int64_t chunks, int max_workers) {
     const double worth = std::max(flops / kMinFlopsPerWorker, bytes / kMinBytesPerWorker);
-    WorkShare share{.workers = static_cast<int>(std::clamp(worth, 1.0, static_cast<double>(max_workers))), .split = false};
-    share.split = chunks > 1 && few_blocks(blocks, share.workers);
-    return share;
+    const int workers = static_cast<int>(std::clamp(worth, 1.0, static_cast<double>(max_workers)));
+    return {.workers = workers, .item = chunks > 1 && few_blocks(blocks, workers) ? AttentionItem::chunk : AttentionItem::block};
 }
 
 std::int64_t max_partial_states(const BlockCount& count, int max_workers) {

@@ -55,13 +55,16 @@ struct AttentionSizes {
 };
 AttentionSizes attention_sizes(const AttentionShape& shape, bool shared_prefix, const AttentionKernels& kernels);
 
+/// What workers draw: all blocks of a key/value head of a sequence, a block, or one chunk of a block's keys.
+enum class AttentionItem { head, block, chunk };
+
 /// What follows from all sequences together and decides about speed alone.
 struct WorkShare {
     int workers;
-    bool split;  ///< each chunk is an item of its own
+    AttentionItem item;
 };
 
-/// For work of this size in `blocks` blocks of at most `chunks` chunks each.
+/// For work of this size in `blocks` blocks of at most `chunks` chunks each, with items no larger than a block.
 WorkShare share_work(double flops, double bytes, std::int64_t blocks, std::int64_t chunks, int max_workers);
 
 /// States of split chunks that a run needs to keep at once: 0 where the chunks of the planned blocks never become items.

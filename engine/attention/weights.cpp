@@ -26,15 +26,7 @@ class WeightsSweep {
         : call_(call), chosen_(chosen), results_(results), workspace_(workspace), top_places_(top_places) {}
 
     void run(int worker, std::int64_t item) const {
-        BlockPlace place{.b = item / call_.shape.num_kv_heads,
-                         .sequence = {},
-                         .schedule = {},
-                         .kv_head = item % call_.shape.num_kv_heads,
-                         .row = 0,
-                         .rows = 0};
-        place.sequence = sequence_at(call_.arguments, place.b);
-        place.schedule.kernel = &call_.kernels.attention.query_lanes;
-        place.schedule.key_end = place.sequence.keys;
+        BlockPlace place = place_of(item);
         const ChosenHead head = chosen_.of(place.kv_head);
         clear(place, head);
         const std::int64_t queries = chosen_.count_below(place.sequence.queries);
@@ -46,7 +38,44 @@ class WeightsSweep {
         if (results_.key_means.data && queries > 0) divide_means(place, head, static_cast<float>(queries));
     }
 
+    /// What a record tells of an item.
+    runtime::TaskLabel label(std::int64_t item) const {
+        const BlockPlace place = place_of(item);
+        const PositionRules rules = position_rules(call_.options, call_.arguments, place.sequence, place.b);
+        const std::int64_t group = call_.group;
+        const std::int64_t queries = chosen_.count_below(place.sequence.queries);
+        const auto heads = static_cast<double>(chosen_.of(place.kv_head).count), dim = static_cast<double>(call_.shape.head_dim);
+        double pairs = 0, keys = 0;
+        for (std::int64_t i = 0; i < queries; ++i) {
+            const KeyLimits seen = rules.of(chosen_.query(i));
+            pairs += static_cast<double>(seen.end - seen.begin);
+        }
+        if (queries > 0)
+            keys = static_cast<double>(
+                std::max<std::int64_t>(rules.of(chosen_.query(queries - 1)).end - rules.of(chosen_.query(0)).begin, 0));
+        return {.batch = place.b,
+                .head = place.kv_head * group,
+                .heads = group,
+                .kernel = "weigh",
+                .flops = 2 * dim * heads * pairs,
+                .bytes = sizeof(float) * dim * (heads * static_cast<double>(queries) + keys)};
+    }
+
   private:
+    /// The key/value head of an item, none of its rows yet.
+    BlockPlace place_of(std::int64_t item) const {
+        BlockPlace place{.b = item / call_.shape.num_kv_heads,
+                         .sequence = {},
+                         .schedule = {},
+                         .kv_head = item % call_.shape.num_kv_heads,
+                         .row = 0,
+                         .rows = 0};
+        place.sequence = sequence_at(call_.arguments, place.b);
+        place.schedule.kernel = &call_.kernels.attention.query_lanes;
+        place.schedule.key_end = place.sequence.keys;
+        return place;
+    }
+
     template <class T, std::size_t Rank>
     static T* row_at(const TensorView<T, Rank>& view, std::int64_t b, std::int64_t h, std::int64_t q = 0) {
         return view.data + b * view.stride[0] + h * view.stride[1] + (Rank == 4 ? q * view.stride[2] : 0);
@@ -184,7 +213,9 @@ void attention_weights(const AttentionArguments& arguments, const AttentionOptio
         results.top_weights.data ? workers * kernels.attention.query_lanes.max_rows * results.top_weights.extent[3] : 0;
     const runtime::PooledWorkspace top_memory(static_cast<std::size_t>(top_places) * sizeof(std::uint64_t));
     const WeightsSweep sweep(call, chosen, results, layout, reinterpret_cast<std::uint64_t*>(top_memory.bytes().data()));
-    runtime::for_each_item(workers, items, [&](int worker, std::int64_t item) { sweep.run(worker, item); });
+    runtime::for_each_item(
+        workers, items, [&](int worker, std::int64_t item) { sweep.run(worker, item); }, "attention weights",
+        [&](std::int64_t item) { return sweep.label(item); });
 }
 
 }  // namespace headwise

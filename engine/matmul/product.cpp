@@ -28,6 +28,19 @@ class BlockedProduct {
         run_block(worker, block_of(item), after);
     }
 
+    /// What a record tells of an item.
+    runtime::TaskLabel label(std::int64_t item) const {
+        const Block block = block_of(item);
+        const auto rows = static_cast<double>(block.rows), columns = static_cast<double>(block.columns);
+        const auto k = static_cast<double>(product_.a.extent[2]);
+        return {.batch = block.batch,
+                .query_block = block.row / blocking_.item_rows,
+                .key_split = block.column / blocking_.item_columns,
+                .kernel = "matmul",
+                .flops = 2 * rows * columns * k,
+                .bytes = sizeof(float) * (rows * k + k * columns + rows * columns)};
+    }
+
   private:
     Block block_of(std::int64_t item) const {
         const std::int64_t column = item % blocking_.column_items * blocking_.item_columns, group = item / blocking_.column_items;
@@ -203,8 +216,10 @@ void run_product(const Product& call) {
         static_cast<std::size_t>(blocking.workers * (blocking.packed_a_size + blocking.packed_b_size)) * sizeof(float));
     const BlockedProduct blocked(product, blocking, changes_sums(finish) ? &finish : nullptr,
                                  reinterpret_cast<float*>(workspace.bytes().data()));
-    runtime::for_each_item(blocking.workers, product.c.extent[0] * blocking.row_items * blocking.column_items,
-                           [&](int worker, std::int64_t item, std::int64_t upcoming) { blocked.run_item(worker, item, upcoming); });
+    runtime::for_each_item(
+        blocking.workers, product.c.extent[0] * blocking.row_items * blocking.column_items,
+        [&](int worker, std::int64_t item, std::int64_t upcoming) { blocked.run_item(worker, item, upcoming); }, "matmul",
+        [&](std::int64_t item) { return blocked.label(item); });
 }
 
 }  // namespace headwise

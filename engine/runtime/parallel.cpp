@@ -17,24 +17,15 @@ constexpr std::int64_t kReserveUntil = 4;
 // Work that is worth waking one more worker for.
 constexpr double kMinMicrosecondsPerWorker = 20;
 
-}  // namespace
-
-int available_workers() noexcept {
-    return tbb::this_task_arena::max_concurrency();
-}
-
-int workers_for(double microseconds) noexcept {
-    return static_cast<int>(std::clamp(microseconds / kMinMicrosecondsPerWorker, 1.0, static_cast<double>(available_workers())));
-}
-
 // One oneTBB task per worker, each drawing items until none is left, rather than one per item: scratch memory belongs to a worker
 // and not to a thread, so its amount is known beforehand and nested or foreign arenas do no harm; the order of the items is kept
 // (costliest first is then list scheduling); and a run makes a handful of tasks whatever its size. A task that starts late finds
-// the counter run out.
-void for_each_item(int workers, std::int64_t items, void (*body)(void*, int, std::int64_t, std::int64_t), void* context) {
-    const int lanes = static_cast<int>(std::min<std::int64_t>(workers, items));
+// the counter run out. start_lane(lane) gives what a lane calls with each (item, upcoming) and destroys in the end.
+template <class StartLane>
+void run_lanes(int lanes, std::int64_t items, const StartLane& start_lane) {
     if (lanes <= 1) {
-        for (std::int64_t item = 0; item < items; ++item) body(context, 0, item, item + 1 < items ? item + 1 : kUnknownItem);
+        auto run = start_lane(0);
+        for (std::int64_t item = 0; item < items; ++item) run(item, item + 1 < items ? item + 1 : kUnknownItem);
         return;
     }
     // Who draws an item sees all that was written before the call, and the caller in the end all that the items wrote. oneTBB
@@ -45,17 +36,65 @@ void for_each_item(int workers, std::int64_t items, void (*body)(void*, int, std
         tbb::blocked_range<int>(0, lanes, 1),
         [&](const tbb::blocked_range<int>& range) {
             const auto draw = [&] { return next.fetch_add(1, std::memory_order_acq_rel); };
-            for (int lane = range.begin(); lane != range.end(); ++lane)
-                for (std::int64_t item = draw(); item < items;) {
+            for (int lane = range.begin(); lane != range.end(); ++lane) {
+                std::int64_t item = draw();
+                if (item >= items) continue;
+                auto run = start_lane(lane);
+                while (item < items) {
                     // Towards the end nobody holds an item in reserve: another worker may be free for it sooner.
                     const std::int64_t upcoming = item + kReserveUntil * lanes < items ? draw() : kUnknownItem;
                     // The others may have drawn the rest meanwhile.
-                    body(context, lane, item, upcoming < items ? upcoming : kUnknownItem);
+                    run(item, upcoming < items ? upcoming : kUnknownItem);
                     item = upcoming == kUnknownItem ? draw() : upcoming;
                 }
+            }
         },
         tbb::simple_partitioner{});
     next.load(std::memory_order_acquire);
+}
+
+/// A lane of a recorded loop.
+class RecordedLane {
+  public:
+    using Body = void (*)(void*, int, std::int64_t, std::int64_t);
+
+    RecordedLane(LoopRecorder& loop, int lane, Body body, void* context) noexcept
+        : body_(body), context_(context), lane_(lane), recorder_(loop, lane) {}
+
+    void operator()(std::int64_t item, std::int64_t upcoming) {
+        body_(context_, lane_, item, upcoming);
+        recorder_.record(item);
+    }
+
+  private:
+    const Body body_;
+    void* const context_;
+    const int lane_;
+    LaneRecorder recorder_;
+};
+
+}  // namespace
+
+int available_workers() noexcept {
+    return tbb::this_task_arena::max_concurrency();
+}
+
+int workers_for(double microseconds) noexcept {
+    return static_cast<int>(std::clamp(microseconds / kMinMicrosecondsPerWorker, 1.0, static_cast<double>(available_workers())));
+}
+
+void for_each_item(int workers, std::int64_t items, void (*body)(void*, int, std::int64_t, std::int64_t), void* context,
+                   const ItemDescription& description) {
+    if (items <= 0) return;
+    const int lanes = static_cast<int>(std::clamp<std::int64_t>(workers, 1, items));
+    Profile::Storage* profile = description.operation ? current_profile : nullptr;
+    if (!profile || profile->in_loop) {
+        run_lanes(lanes, items,
+                  [=](int lane) { return [=](std::int64_t item, std::int64_t upcoming) { body(context, lane, item, upcoming); }; });
+        return;
+    }
+    LoopRecorder recorder(*profile, description, lanes, items);
+    run_lanes(lanes, items, [&](int lane) { return RecordedLane(recorder, lane, body, context); });
 }
 
 }  // namespace headwise::runtime

@@ -4,6 +4,8 @@
 #include <memory>
 #include <type_traits>
 
+#include "engine/runtime/profile.hpp"
+
 namespace headwise::runtime {
 
 /// Threads that may work at once in the calling thread's task arena.
@@ -19,12 +21,13 @@ inline constexpr std::int64_t kUnknownItem = -1;
 /// arena, the caller among them; worker is in [0, workers) and no two calls with the same worker overlap, so it may index scratch
 /// memory. Items are drawn in order from one counter: put the costliest first. Which worker gets an item is open; `upcoming` is the
 /// one that this worker gets next, or kUnknownItem, so that it may fetch ahead. With one worker or one item no task is made. body
-/// must not throw. Returns when all calls have.
+/// must not throw. Returns when all calls have. A loop with a description is recorded where the calling thread has a profile.
 void for_each_item(int workers, std::int64_t items,
-                   void (*body)(void* context, int worker, std::int64_t item, std::int64_t upcoming), void* context);
+                   void (*body)(void* context, int worker, std::int64_t item, std::int64_t upcoming), void* context,
+                   const ItemDescription& description);
 
 template <class Body>
-void for_each_item(int workers, std::int64_t items, const Body& body) {
+void for_each_item(int workers, std::int64_t items, const Body& body, const ItemDescription& description = {}) {
     for_each_item(
         workers, items,
         [](void* context, int worker, std::int64_t item, std::int64_t upcoming) {
@@ -33,7 +36,17 @@ void for_each_item(int workers, std::int64_t items, const Body& body) {
             else
                 (*static_cast<const Body*>(context))(worker, item);
         },
-        const_cast<void*>(static_cast<const void*>(std::addressof(body))));
+        const_cast<void*>(static_cast<const void*>(std::addressof(body))), description);
+}
+
+/// The same, with what the records are to say of the loop and, by describe(item), of each of its items.
+template <class Body, class Describe>
+void for_each_item(int workers, std::int64_t items, const Body& body, const char* operation, const Describe& describe) {
+    for_each_item(
+        workers, items, body,
+        {.operation = operation,
+         .describe = [](const void* context, std::int64_t item) { return (*static_cast<const Describe*>(context))(item); },
+         .context = std::addressof(describe)});
 }
 
 }  // namespace headwise::runtime

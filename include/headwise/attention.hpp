@@ -38,6 +38,11 @@ struct AttentionShape {
     std::int64_t value_dim = 0;     ///< of value and out, 1..512; 0 means head_dim
 };
 
+/// What is one task of attention. `heads`: all rows of one key/value head of a sequence. `heads_queries`: a block of its rows.
+/// `automatic`: that too, or where there are few blocks one part of a block's keys. Of keys that sequences share the rows are those
+/// of all sequences that do. Decides about speed alone: the bits of the result are the same.
+enum class AttentionSchedule { automatic, heads, heads_queries };
+
 struct AttentionOptions {
     Causal causal = Causal::none;
     Alignment alignment = Alignment::bottom_right;  ///< of positions where causal is none; otherwise causal says it
@@ -52,6 +57,7 @@ struct AttentionOptions {
     bool shared_prefix = false;
     std::optional<Isa> isa{};  ///< whose kernels to run; active_isa() unless given. Must be available.
     int max_threads = 0;       ///< at most this many tasks at once; 0: as many as the calling thread's task arena has
+    AttentionSchedule schedule = AttentionSchedule::automatic;
 };
 
 /// What keeps a call from being faster, as far as its arithmetic and its reads tell: below 4 FLOPs for each byte no machine of

@@ -9,6 +9,7 @@
 #include "headwise/matmul.hpp"
 #include "headwise/merge_states.hpp"
 #include "headwise/multi_head_attention.hpp"
+#include "headwise/profile.hpp"
 #include "headwise/reference.hpp"
 #include "headwise/rope.hpp"
 #include "headwise/score_function.hpp"

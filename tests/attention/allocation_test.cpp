@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "headwise/profile.hpp"
 #include "tests/support/allocation_counter.hpp"
 #include "tests/support/attention_case.hpp"
 
@@ -67,6 +68,34 @@ TEST_CASE("a run on several threads allocates nothing, once oneTBB has started t
         for (const AttentionShape& shape : kShapes) {
             // oneTBB itself allocates when a thread first takes part, which may be late on a busy machine: one quiet run shows that
             // nothing in a run has to.
+            std::int64_t least = 1;
+            for (int run = 0; run < 200 && least > 0; ++run)
+                least = std::min(least, allocations_of_run(shape, Causal::bottom_right, allocations));
+            CHECK(least == 0);
+        }
+    });
+}
+
+TEST_CASE("recording allocates nothing, with room and without") {
+    for (const std::int64_t tasks : {1, 8192})
+        for (const AttentionShape& shape : kShapes) {
+            oneapi::tbb::task_arena arena(1);
+            arena.execute([&] {
+                Profile profile({.tasks_per_worker = tasks, .runs = tasks});
+                const ProfileScope scope(profile);
+                for (int run = 0; run < 2; ++run)
+                    CHECK(allocations_of_run(shape, Causal::bottom_right, allocations_of_this_thread) == 0);
+                const bool any = shape.query_length > 0;
+                CHECK(profile.tasks(0).empty() == !any);
+                CHECK((profile.dropped() > 0) == (any && tasks == 1));
+            });
+        }
+    const oneapi::tbb::global_control threads(oneapi::tbb::global_control::max_allowed_parallelism, 4);
+    oneapi::tbb::task_arena arena(4);
+    arena.execute([&] {
+        Profile profile;
+        const ProfileScope scope(profile);
+        for (const AttentionShape& shape : kShapes) {
             std::int64_t least = 1;
             for (int run = 0; run < 200 && least > 0; ++run)
                 least = std::min(least, allocations_of_run(shape, Causal::bottom_right, allocations));

@@ -6,6 +6,7 @@
 
 #include "headwise/error.hpp"
 #include "headwise/multi_head_attention.hpp"
+#include "headwise/profile.hpp"
 #include "headwise/reference.hpp"
 #include "tests/support/accuracy.hpp"
 #include "tests/support/error_message.hpp"
@@ -301,6 +302,33 @@ TEST_CASE("inputs that do not fit are refused before anything is written") {
     check_error([&] { layer.forward({nullptr, {2, 3, 6}}, y(2, 3, 5)); }, {"x.data is null"});
     check_error([&] { layer.forward(TensorView<const float, 3>(out.data(), {2, 2, 6}), y(2, 2, 5)); }, {"out overlaps x"});
     CHECK(out == std::vector<float>(30, 7));
+}
+
+TEST_CASE("a profile holds the products of the layer and its attention, in their order") {
+    for (const bool packed : {false, true}) {
+        const LayerCase c{.length = 70, .num_heads = 2, .num_kv_heads = 2, .packed = packed};
+        const LayerData data(c);
+        const MultiHeadAttention layer = make_layer(c, data);
+        Profile profile;
+        {
+            const ProfileScope scope(profile);
+            run_layer(c, data, layer);
+        }
+        std::vector<std::string> operations;
+        std::vector<double> flops(profile.runs().size());
+        for (const RunRecord& run : profile.runs()) operations.emplace_back(run.operation);
+        for (int worker = 0; worker < profile.workers(); ++worker)
+            for (const TaskRecord& task : profile.tasks(worker)) flops[static_cast<std::size_t>(task.run)] += task.flops;
+        // 8 features of the model, and of each of two heads.
+        const double one = 2 * 70 * 8 * 16, attention = 2 * 2 * (8 + 8) * 70 * 70;
+        if (packed) {
+            CHECK(operations == std::vector<std::string>{"matmul", "attention", "matmul"});
+            CHECK(flops == std::vector<double>{3 * one, attention, one});
+        } else {
+            CHECK(operations == std::vector<std::string>{"matmul", "matmul", "matmul", "attention", "matmul"});
+            CHECK(flops == std::vector<double>{one, one, one, attention, one});
+        }
+    }
 }
 
 }  // namespace
