@@ -28,12 +28,6 @@ class AttentionRun {
                                       call.kernels.attention);
     }
 
-    void run_item(AttentionItem kind, int worker, std::int64_t item, std::int64_t upcoming) const {
-        if (kind == AttentionItem::head) return run_head(worker, item, upcoming);
-        if (kind == AttentionItem::block) return run_block(worker, item, upcoming);
-        run_chunk(worker, item);
-    }
-
     /// All chunks of one block in index order.
     void run_block(int worker, std::int64_t item, std::int64_t upcoming) const {
         BlockPlace own;
@@ -372,11 +366,18 @@ class AttentionRun {
 /// Runs the items of one part.
 void run_items(const char* operation, const AttentionRun& run, const AttentionItems& items, const AttentionWorkspace& workspace) {
     const AttentionItem kind = items.share.item;
-    if (kind == AttentionItem::chunk) std::fill_n(workspace.finished(0), items.count, 0);
-    runtime::for_each_item(
-        items.share.workers, items.count,
-        [&](int worker, std::int64_t item, std::int64_t upcoming) { run.run_item(kind, worker, item, upcoming); }, operation,
-        [&](std::int64_t item) { return run.label(kind, item); });
+    const auto label = [&](std::int64_t item) { return run.label(kind, item); };
+    const auto for_each = [&](const auto& body) {
+        runtime::for_each_item(items.share.workers, items.count, body, operation, label);
+    };
+    if (kind == AttentionItem::chunk) {
+        std::fill_n(workspace.finished(0), items.count, 0);
+        for_each([&](int worker, std::int64_t item) { run.run_chunk(worker, item); });
+    } else if (kind == AttentionItem::head) {
+        for_each([&](int worker, std::int64_t item, std::int64_t upcoming) { run.run_head(worker, item, upcoming); });
+    } else {
+        for_each([&](int worker, std::int64_t item, std::int64_t upcoming) { run.run_block(worker, item, upcoming); });
+    }
 }
 
 }  // namespace
