@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "engine/runtime/itt.hpp"
+
 namespace headwise::runtime {
 namespace {
 
@@ -53,11 +55,11 @@ void run_lanes(int lanes, std::int64_t items, const StartLane& start_lane) {
     next.load(std::memory_order_acquire);
 }
 
+using Body = void (*)(void*, int, std::int64_t, std::int64_t);
+
 /// A lane of a recorded loop.
 class RecordedLane {
   public:
-    using Body = void (*)(void*, int, std::int64_t, std::int64_t);
-
     RecordedLane(LoopRecorder& loop, int lane, Body body, void* context) noexcept
         : body_(body), context_(context), lane_(lane), recorder_(loop, lane) {}
 
@@ -73,6 +75,39 @@ class RecordedLane {
     LaneRecorder recorder_;
 };
 
+void run_plain(int lanes, std::int64_t items, Body body, void* context) {
+    run_lanes(lanes, items,
+              [=](int lane) { return [=](std::int64_t item, std::int64_t upcoming) { body(context, lane, item, upcoming); }; });
+}
+
+void run_recorded(int lanes, std::int64_t items, Body body, void* context, const ItemDescription& description) {
+    if (!current_profile || current_profile->in_loop) return run_plain(lanes, items, body, context);
+    LoopRecorder recorder(*current_profile, description, lanes, items);
+    run_lanes(lanes, items, [&](int lane) { return RecordedLane(recorder, lane, body, context); });
+}
+
+/// A loop's body as a collector sees it.
+struct CollectedBody {
+    const IttTasks& tasks;
+    Body body;
+    void* context;
+
+    static void run(void* self, int lane, std::int64_t item, std::int64_t upcoming) {
+        const CollectedBody& inner = *static_cast<const CollectedBody*>(self);
+        inner.tasks.begin();
+        inner.body(inner.context, lane, item, upcoming);
+        inner.tasks.end();
+    }
+};
+
+// A function of its own, so that the usual path need not make room for what records take.
+[[gnu::noinline]] void run_watched(int lanes, std::int64_t items, Body body, void* context, const ItemDescription& description) {
+    if (!itt_collects()) return run_recorded(lanes, items, body, context, description);
+    const IttTasks tasks(description.operation);
+    CollectedBody collected{tasks, body, context};
+    run_recorded(lanes, items, CollectedBody::run, &collected, description);
+}
+
 }  // namespace
 
 int available_workers() noexcept {
@@ -87,14 +122,10 @@ void for_each_item(int workers, std::int64_t items, void (*body)(void*, int, std
                    const ItemDescription& description) {
     if (items <= 0) return;
     const int lanes = static_cast<int>(std::clamp<std::int64_t>(workers, 1, items));
-    Profile::Storage* profile = description.operation ? current_profile : nullptr;
-    if (!profile || profile->in_loop) {
-        run_lanes(lanes, items,
-                  [=](int lane) { return [=](std::int64_t item, std::int64_t upcoming) { body(context, lane, item, upcoming); }; });
-        return;
-    }
-    LoopRecorder recorder(*profile, description, lanes, items);
-    run_lanes(lanes, items, [&](int lane) { return RecordedLane(recorder, lane, body, context); });
+    if (description.operation && (current_profile || itt_collects()))
+        run_watched(lanes, items, body, context, description);
+    else
+        run_plain(lanes, items, body, context);
 }
 
 }  // namespace headwise::runtime
