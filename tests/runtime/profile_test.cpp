@@ -138,24 +138,33 @@ TEST_CASE("what finds no room is counted, and what is kept is whole") {
     CHECK(profile.tasks(0).size() == 6);
 }
 
-TEST_CASE("tasks of lanes beyond those of the profile are counted") {
+TEST_CASE("tasks on other threads are recorded, and those of lanes beyond the profile's are counted") {
     static std::atomic<int> started;  // captured by nobody: ThreadSanitizer does not see oneTBB hand a capture over
-    started = 0;
+    static thread_local bool is_caller = false;
+    is_caller = true;
+    // Each of two items waits until the other has begun, so that there is one on each lane; the caller's ends first, so that it has
+    // to wait for what the other one records.
+    const auto wait_for_other = [](int, std::int64_t) {
+        ++started;
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+        while (started < 2 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+        if (!is_caller) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    };
     oneapi::tbb::task_arena arena(2);
-    arena.execute([] {
-        Profile profile({.workers = 1});
-        const ProfileScope scope(profile);
-        // Each of two items waits until the other has begun: one on each lane.
-        const auto wait_for_other = [](int, std::int64_t) {
-            ++started;
-            const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-            while (started < 2 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-        };
-        runtime::for_each_item(2, 2, wait_for_other, "loop", kLabel);
-        CHECK(profile.runs().size() == 1);
-        CHECK(profile.runs()[0].workers == 2);
-        CHECK(profile.tasks(0).size() == 1);
-        CHECK(profile.dropped() == 1);
+    arena.execute([&] {
+        for (const int lanes : {2, 1}) {
+            Profile profile({.workers = lanes});
+            const ProfileScope scope(profile);
+            started = 0;
+            runtime::for_each_item(2, 2, wait_for_other, "loop", kLabel);
+            REQUIRE(profile.runs().size() == 1);
+            CHECK(profile.runs()[0].workers == 2);
+            for (int lane = 0; lane < lanes; ++lane) {
+                REQUIRE(profile.tasks(lane).size() == 1);
+                CHECK(has_label(profile.tasks(lane)[0]));
+            }
+            CHECK(profile.dropped() == 2 - lanes);
+        }
     });
 }
 
