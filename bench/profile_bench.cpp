@@ -34,7 +34,6 @@ void run_case(benchmark::State& state, const tools::CaseSizes& sizes, int thread
     const auto call = team.run([&] { return workload->prepare(); });
     Profile profile({.workers = threads});
     const auto recorded_call = [&] {
-        profile.clear();
         const ProfileScope scope(profile);
         call();
     };
@@ -55,6 +54,7 @@ void run_case(benchmark::State& state, const tools::CaseSizes& sizes, int thread
         for ([[maybe_unused]] auto _ : state) {
             // Whichever comes second finds the caches as the other left them: they take turns.
             const bool first = off.size() % 2 == 0;
+            profile.clear();
             if (first) on.push_back(seconds_of(recorded_call));
             off.push_back(seconds_of(call));
             if (!first) on.push_back(seconds_of(recorded_call));
