@@ -4,28 +4,10 @@
 Left: each case's share of what the machine can do (multiply-adds, or reading memory where that is the limit). Right: GF/s of the naive
 scalar loops and of the engine, on a logarithmic scale.
 """
-import json
-import os
-import sys
-import tempfile
+import figure_file
 
 COLORS = {"multiply-add": ("#9dc3e6", "#2f6db3", "#163e6b"), "memory": ("#f6c08a", "#d9772b", "#8c4510"), "cache": ("#cfcfcf", "#8f8f8f", "#555555")}
 LABELS = {"multiply-add": "of the FMA peak", "memory": "of the read bandwidth", "cache": "of the FMA peak, bound by cache reads"}
-
-
-def fail(message):
-    sys.exit(f"plot_compare.py: {message}")
-
-
-def load(path):
-    try:
-        with sys.stdin if path == "-" else open(path, encoding="utf-8") as file:
-            comparison = json.load(file)
-    except (OSError, ValueError) as error:
-        fail(f"cannot read {path}: {error}")
-    if not isinstance(comparison, dict) or comparison.get("schema") != "headwise.compare/1" or not comparison.get("results"):
-        fail(f"{path} is not the output of headwise compare --json")
-    return comparison
 
 
 def shade(bound, index, count):
@@ -39,10 +21,7 @@ def threads_text(count):
 
 
 def draw(comparison, path):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    matplotlib.rcParams.update({"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False})
+    figure_file.start_matplotlib()
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch
 
@@ -100,30 +79,8 @@ def draw(comparison, path):
                       for count, peak in machine["fma_peak_gflops"].items())
     figure.suptitle(f"headwise on {machine['cpu']}, {machine['isa']}, f32   (peaks: {peaks})", fontsize=10)
     key.legend(handles=keys, loc="center", ncols=2 if len(keys) == 4 else 3, frameon=False)
-    # The format is given by name, as the temporary beside the target, renamed when complete, ends otherwise.
-    directory, name = os.path.split(os.path.abspath(path))
-    with tempfile.NamedTemporaryFile(dir=directory, prefix=name + ".partial-", delete=False) as file:
-        try:
-            figure.savefig(file, format=os.path.splitext(path)[1][1:], dpi=150)
-            file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-
-
-def main():
-    if len(sys.argv) != 3 or os.path.splitext(sys.argv[2])[1] not in (".png", ".svg"):
-        fail("usage: plot_compare.py FILE|- OUT.png|OUT.svg")
-    comparison = load(sys.argv[1])
-    try:
-        draw(comparison, sys.argv[2])
-    except ImportError as error:
-        fail(f"matplotlib is missing ({error}): apt-get install python3-matplotlib, or pip install matplotlib")
-    except OSError as error:
-        fail(f"cannot write {sys.argv[2]}: {error}")
+    figure_file.save(figure, path)
 
 
 if __name__ == "__main__":
-    main()
+    figure_file.main(lambda path: figure_file.load(path, "headwise.compare/1", "results", "headwise compare --json"), draw)

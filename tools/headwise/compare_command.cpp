@@ -148,7 +148,7 @@ void compare(CompareArguments arguments) {
     for (const std::string& path : {arguments.json, arguments.csv}) {
         if (!path.empty()) const OutputFile writable(path);
     }
-    if (!arguments.plot.empty()) check_plot(arguments.plot);
+    if (!arguments.plot.empty()) check_plot(kPlotCompare, arguments.plot);
     if (variants) return compare_variants(arguments.threads, arguments.json, arguments.csv);
 
     Comparer comparer(arguments.threads, suite);
@@ -158,7 +158,7 @@ void compare(CompareArguments arguments) {
     const std::string json = comparison_json(comparison);
     if (!arguments.json.empty()) write_file(arguments.json, json);
     if (!arguments.csv.empty()) write_file(arguments.csv, comparison_csv(comparison));
-    if (!arguments.plot.empty()) draw_plot(json, arguments.plot);
+    if (!arguments.plot.empty()) draw_plot(kPlotCompare, json, arguments.plot);
     for (const CaseResult& result : comparison.results) {
         if (is_wrong(result.accuracy)) {
             throw std::runtime_error(fmt::format("wrong result: {}: error {:.1e}", result.name, result.accuracy.engine_error));

@@ -19,15 +19,15 @@ extern char** environ;
 namespace headwise::tools {
 namespace {
 
-std::string plot_script() {
+std::string script_path(const std::string& script) {
     std::error_code error;
     const auto program = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
     // installed: bin/headwise; build tree: build/<preset>/bin/headwise
-    for (const auto& candidate : {program / "../share/headwise/plot_compare.py", program / "../../../tools/plot_compare.py",
-                                  std::filesystem::path(HEADWISE_SOURCE_DIRECTORY "/tools/plot_compare.py")}) {
+    for (const auto& candidate : {program / "../share/headwise" / script, program / "../../../tools" / script,
+                                  std::filesystem::path(HEADWISE_SOURCE_DIRECTORY "/tools") / script}) {
         if (std::filesystem::exists(candidate, error)) return candidate.lexically_normal().string();
     }
-    throw UsageError("--plot: plot_compare.py was not found beside the program");
+    throw UsageError(fmt::format("--plot: {} was not found beside the program", script));
 }
 
 /// Runs python3 with the arguments, `input` as its standard input; returns its exit status, 127 where there is no python3.
@@ -59,11 +59,11 @@ int run_python(std::vector<std::string> arguments, const std::string& input, boo
 
 }  // namespace
 
-void check_plot(const std::string& path) {
+void check_plot(const std::string& script, const std::string& path) {
     const std::string extension = std::filesystem::path(path).extension().string();
     if (extension != ".png" && extension != ".svg")
         throw UsageError(fmt::format("--plot is '{}': expected a name that ends in .png or .svg", path));
-    plot_script();
+    script_path(script);
     switch (run_python({"-c", "import matplotlib"}, "", true)) {
         case 0: break;
         case 127: throw UsageError("--plot needs python3, which is not installed");
@@ -76,8 +76,8 @@ void check_plot(const std::string& path) {
     }
 }
 
-void draw_plot(const std::string& json, const std::string& path) {
-    if (run_python({plot_script(), "-", path}, json, false) != 0)
+void draw_plot(const std::string& script, const std::string& json, const std::string& path) {
+    if (run_python({script_path(script), "-", path}, json, false) != 0)
         throw std::runtime_error(fmt::format("--plot: '{}' could not be drawn", path));
 }
 

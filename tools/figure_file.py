@@ -1,0 +1,63 @@
+"""What the scripts that draw with matplotlib share: they read JSON and write a figure. Imported from the folder they stand in."""
+import json
+import os
+import sys
+import tempfile
+import warnings
+
+
+def fail(message):
+    sys.exit(f"{os.path.basename(sys.argv[0])}: {message}")
+
+
+def load(path, schema, entries, command):
+    """The JSON in the file, or on standard input where it is "-"; `entries` is the list that must not be empty."""
+    try:
+        with sys.stdin if path == "-" else open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError) as error:
+        fail(f"cannot read {path}: {error}")
+    if not isinstance(content, dict) or content.get("schema") != schema or not content.get(entries):
+        fail(f"{path} is not the output of {command}")
+    return content
+
+
+def printable(text):
+    """Without what no font has and an .svg must not contain."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def start_matplotlib():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for a character that the font lacks
+    # Names come from files: a $ in them starts no formula.
+    matplotlib.rcParams.update({"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False})
+
+
+def save(figure, path):
+    # The format is given by name, as the temporary beside the target, renamed when complete, ends otherwise.
+    directory, name = os.path.split(os.path.abspath(path))
+    with tempfile.NamedTemporaryFile(dir=directory, prefix=name + ".partial-", delete=False) as file:
+        try:
+            figure.savefig(file, format=os.path.splitext(path)[1][1:], dpi=150)
+            file.close()
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def main(load_content, draw):
+    """FILE|- OUT: load_content(FILE) gives what draw(content, OUT) draws."""
+    if len(sys.argv) != 3 or os.path.splitext(sys.argv[2])[1] not in (".png", ".svg"):
+        fail(f"usage: {os.path.basename(sys.argv[0])} FILE|- OUT.png|OUT.svg")
+    content = load_content(sys.argv[1])
+    try:
+        draw(content, sys.argv[2])
+    except ImportError as error:
+        fail(f"matplotlib is missing ({error}): apt-get install python3-matplotlib, or pip install matplotlib")
+    except OSError as error:
+        fail(f"cannot write {sys.argv[2]}: {error}")
