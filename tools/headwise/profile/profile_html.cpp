@@ -1,0 +1,37 @@
+#include "profile_html.hpp"
+
+#include <stdexcept>
+#include <string_view>
+
+#include "profile_document.hpp"
+#include "profile_page.hpp"
+
+namespace headwise::tools {
+namespace {
+
+/// JSON that can stand in a <script> element: `<` occurs in strings alone, and without it neither `</script>` nor `<!--` can be.
+std::string script_safe(std::string_view json) {
+    std::string text;
+    text.reserve(json.size());
+    for (const char c : json) {
+        if (c == '<')
+            text += "\\u003c";
+        else
+            text += c;
+    }
+    return text;
+}
+
+}  // namespace
+
+std::string profile_html(const std::string& json) {
+    static constexpr std::string_view kMarker = "<!-- profile -->";
+    const std::size_t place = kProfilePage.find(kMarker);
+    if (place == std::string_view::npos) throw std::logic_error("profile_page.html has no place for the profile");
+    std::string page(kProfilePage);
+    page.replace(place, kMarker.size(),
+                 script_safe(parse_profile(json).dump(-1, ' ', false, ProfileJson::error_handler_t::replace)));
+    return page;
+}
+
+}  // namespace headwise::tools
