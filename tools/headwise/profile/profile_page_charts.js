@@ -160,10 +160,10 @@ function scalingLegend(series) {
 function scaling(run, runs) {
   const series = scalingSeries(run, runs);
   if (series.length === 0) return null;
-  const best = (name) => series.map((one) => `${one.name}: ${one.curve.length ? percent(one.curve.at(-1).efficiency) : UNKNOWN}`).join(", ");
+  const last = series.filter(({ curve }) => curve.length).map(({ name, curve }) => `${name} ${percent(curve.at(-1).efficiency)}`).join(", ");
   const speedup = scalingChart(series, "Speed-up by number of workers. Its figures are in the table below.", (point) => point.speedup ?? point.workers * point.efficiency,
     times, (powers) => ({ log: true, domain: [0.9, powers.at(-1) * 1.1], ticks: powers.map((power) => [power, `${power}×`]), label: "speed-up" }));
-  const efficiency = scalingChart(series, `Parallel efficiency by number of workers. At the most workers: ${best()}.`, (point) => Math.min(1.1, point.efficiency),
+  const efficiency = scalingChart(series, `Parallel efficiency by number of workers. Foretold for the most workers: ${last || UNKNOWN}.`, (point) => Math.min(1.1, point.efficiency),
     percent, () => ({ domain: [0, 1.1], ticks: [0, 0.2, 0.4, 0.6, 0.8, 1].map((share) => [share, `${100 * share} %`]), label: "parallel efficiency" }));
   const rows = series.flatMap(({ name, curve, points }) => [...curve.map((point) => [name, "foretold", point]), ...points.map((point) => [name, "measured", point])]);
   return element("section", { class: "card", "aria-labelledby": "scaling-title" }, element("h2", { id: "scaling-title" }, "What more workers would do"),

@@ -12,6 +12,7 @@ class Timeline {
     this.end = Math.max(range(run.tasks.map((task) => task.end_us))[1], range(run.loops.map((loop) => loop.end_us))[1], 1e-3);
     this.view = [0, this.end];
     this.lit = null; // the head that is pointed at in the legend
+    this.plotWidth = 50; // until it is drawn
     this.pinned = null; // the head that was chosen there
     this.selected = null; // [lane, position]
     this.laneHeight = Math.max(8, Math.min(34, Math.floor(640 / Math.max(1, this.lanes.length))));
@@ -62,9 +63,6 @@ class Timeline {
   time(x) {
     return this.view[0] + ((x - Timeline.LEFT) / this.plotWidth) * (this.view[1] - this.view[0]);
   }
-  get plotWidth() {
-    return Math.max(50, this.canvas.clientWidth - Timeline.LEFT - Timeline.RIGHT);
-  }
 
   /** Shows the time from begin to end, moved into what there is; never less than a nanosecond. */
   show(begin, end) {
@@ -83,8 +81,9 @@ class Timeline {
   }
 
   draw(context, width) {
+    this.plotWidth = Math.max(50, width - Timeline.LEFT - Timeline.RIGHT);
     const color = { text: themeColor("text"), muted: themeColor("muted"), grid: themeColor("grid"), idle: themeColor("idle"), edge: themeColor("edge"),
-      card: themeColor("card"), accent: themeColor("accent") };
+      dimmed: themeColor("dimmed") };
     const bottom = Timeline.TOP + this.lanes.length * this.laneHeight;
     context.clearRect(0, 0, width, bottom + 6);
     this.drawAxis(context, color, bottom);
@@ -172,23 +171,20 @@ class Timeline {
     for (let position = this.firstEndingAfter(lane, this.view[0]); position < this.lanes[lane].length; position++) {
       const task = this.lanes[lane][position];
       if (task.start_us > this.view[1]) break;
-      const [from, to] = [this.x(task.start_us), this.x(task.end_us)];
-      if (to < filled) continue;
+      // Whole pixels: there is nothing to blend, which takes most of the time otherwise.
+      const [from, to] = [Math.max(Math.round(this.x(task.start_us)), filled), Math.round(this.x(task.end_us))];
+      if (to <= filled) continue;
       const size = Math.max(1, to - from);
       filled = from + size;
-      context.globalAlpha = highlighted === null || headKey(task) === highlighted ? 1 : 0.13;
-      context.fillStyle = color.card;
-      context.fillRect(from, top, size, height);
-      context.fillStyle = headFill(context, this.heads.get(headKey(task))?.index ?? -1, size < 6);
+      const lit = highlighted === null || headKey(task) === highlighted;
+      context.fillStyle = lit ? headFill(context, this.heads.get(headKey(task)).index, size < 8) : color.dimmed;
       context.fillRect(from, top, size, height);
       if (size >= 4) {
-        context.strokeStyle = color.edge;
-        context.lineWidth = 1;
-        context.strokeRect(from + 0.5, top + 0.5, size - 1, height - 1);
+        context.fillStyle = color.edge;
+        context.fillRect(filled - 1, top, 1, height);
       }
-      if (height >= 12) this.drawSliceLabel(context, task, from, size, top + height / 2);
+      if (height >= 12 && size > 12) this.drawSliceLabel(context, color, task, lit, from, size, top + height / 2);
     }
-    context.globalAlpha = 1;
     const chosen = this.selected && this.selected[0] === lane ? this.lanes[lane][this.selected[1]] : null;
     if (chosen) {
       context.strokeStyle = color.text;
@@ -197,18 +193,18 @@ class Timeline {
     }
   }
 
-  drawSliceLabel(context, task, from, size, y) {
+  drawSliceLabel(context, color, task, lit, from, size, y) {
     const visible = [Math.max(from, Timeline.LEFT), Math.min(from + size, Timeline.LEFT + this.plotWidth)];
     const text = [headName(task), isProduct(task) ? "" : headNumbers(task)].find((label) => context.measureText(label).width + 7 < visible[1] - visible[0]);
     if (!text) return;
     const x = (visible[0] + visible[1]) / 2;
     const half = context.measureText(text).width / 2 + 2;
     context.textAlign = "center";
-    if (typeof context.fillStyle !== "string") {
-      context.fillStyle = HEAD_COLORS[this.heads.get(headKey(task)).index % HEAD_COLORS.length];
+    if (lit) {
+      context.fillStyle = headFill(context, this.heads.get(headKey(task)).index, true);
       context.fillRect(x - half, y - 7, 2 * half, 14);
     }
-    context.fillStyle = "#000000";
+    context.fillStyle = lit ? "#000000" : color.muted;
     context.fillText(text, x, y + 0.5);
   }
 
@@ -254,6 +250,10 @@ class Timeline {
       const [from, to] = [pressed, event.offsetX].sort((a, b) => a - b);
       this.selection.hidden = true;
       if (pressed !== null && to - from > 4) this.show(this.time(from), this.time(to));
+      pressed = null;
+    });
+    canvas.addEventListener("pointercancel", () => {
+      this.selection.hidden = true;
       pressed = null;
     });
     canvas.addEventListener("pointerleave", tooltip.hide);
