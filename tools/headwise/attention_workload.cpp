@@ -51,10 +51,18 @@ class AttentionWorkload final : public Workload {
                static_cast<double>(s.batch * s.num_kv_heads * s.key_length * (s.head_dim + s.value_dim));
     }
 
-    std::function<void()> prepare() override {
-        const AttentionPlan plan(tensors_.sizes.shape, options());
+    std::function<void()> prepare() override { return prepare_scheduled(AttentionSchedule::automatic); }
+
+    std::function<void()> prepare_scheduled(AttentionSchedule schedule) override {
+        AttentionOptions scheduled = options();
+        scheduled.schedule = schedule;
+        const AttentionPlan plan(tensors_.sizes.shape, scheduled);
         workspace_.resize(std::max(workspace_.size(), plan.workspace_bytes()));
         return [this, plan] { plan.run(tensors_.query(), tensors_.key(), tensors_.value(), tensors_.out(), workspace_); };
+    }
+
+    std::optional<AttentionExplanation> explain_attention() const override {
+        return AttentionPlan(tensors_.sizes.shape, options()).explain();
     }
 
     Accuracy check() const override {

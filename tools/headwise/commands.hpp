@@ -9,6 +9,7 @@ namespace headwise::tools {
 void add_info_command(CLI::App& program);
 void add_run_command(CLI::App& program);
 void add_compare_command(CLI::App& program);
+void add_profile_command(CLI::App& program);
 void add_verify_command(CLI::App& program);
 
 }  // namespace headwise::tools

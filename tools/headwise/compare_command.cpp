@@ -1,17 +1,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <utility>
 
-#include "attention_file_arguments.hpp"
+#include "case_arguments.hpp"
 #include "commands.hpp"
 #include "compare_variants.hpp"
 #include "comparison.hpp"
 #include "engine_options.hpp"
 #include "machine_probe.hpp"
-#include "memory_limit.hpp"
 #include "output_file.hpp"
 #include "plot.hpp"
 #include "progress_bar.hpp"
@@ -22,34 +20,15 @@ namespace headwise::tools {
 namespace {
 
 struct CompareArguments {
-    std::vector<std::string> cases, inputs;
-    AttentionFileArguments file;
+    CaseArguments cases;
     std::string suite = "default", data, json, csv, plot;
     std::vector<int> threads;
 };
 
-void check_file(const std::string& path, const AttentionFileOptions& options) {
-    const AttentionShape shape = read_attention_shape(path, options.layout);
-    if (shape.batch == 0 || shape.query_length == 0 || shape.key_length == 0) {
-        throw UsageError(fmt::format("'{}': nothing to time: q or k is empty", path));
-    }
-}
-
-/// All that was asked for, checked before anything is measured.
+/// All that was asked for, checked before anything is measured: --case and --input take the place of any suite.
 std::vector<SuiteEntry> entries(const CompareArguments& arguments) {
-    std::vector<SuiteEntry> result;
-    const AttentionFileOptions options = arguments.file.options();
-    for (const std::string& input : arguments.inputs) {
-        check_file(input, options);
-        result.push_back(
-            {.name = std::filesystem::path(input).filename().string(), .sizes = {}, .file = input, .file_options = options});
-    }
-    for (const std::string& text : arguments.cases) {
-        const CaseSizes sizes = parse_case(text);
-        check_case_memory(sizes, 0.8 * available_memory());
-        result.push_back({.name = case_text(sizes), .sizes = sizes, .file = {}, .file_options = {}});
-    }
-    if (!result.empty()) return result;
+    const std::vector<SuiteEntry> asked = arguments.cases.entries(check_plain_attention_file);
+    if (!asked.empty()) return asked;
     if (arguments.suite == "default") return default_suite(arguments.data);
     if (arguments.suite == "real") return real_suite(arguments.data);
     throw UsageError(fmt::format("--suite is '{}': expected default, real or variants", arguments.suite));
@@ -69,7 +48,7 @@ class Comparer {
     }
 
     void add(const SuiteEntry& entry) {
-        const auto [sizes, workload] = make(entry);
+        const auto [sizes, workload] = load(entry);
         std::vector<CaseResult> row;
         for (const auto& team : teams_) {
             progress_.show(fmt::format("{}, {} thread{}", entry.name, team->threads(), team->threads() == 1 ? "" : "s"));
@@ -95,13 +74,6 @@ class Comparer {
     }
 
   private:
-    static std::pair<CaseSizes, std::unique_ptr<Workload>> make(const SuiteEntry& entry) {
-        if (entry.file.empty()) return {entry.sizes, make_workload(entry.sizes)};
-        AttentionTensors tensors = read_attention_tensors_with_expected(entry.file, entry.file_options);
-        const CaseSizes sizes = tensors.sizes;
-        return {sizes, attention_workload(std::move(tensors))};
-    }
-
     CaseResult time(Workload& workload, ThreadTeam& team) {
         CaseResult result;
         result.threads = team.threads();
@@ -138,10 +110,7 @@ void compare(CompareArguments arguments) {
         if (cpu_info().logical_cores > 1) arguments.threads.push_back(cpu_info().logical_cores);
     }
     check_threads(arguments.threads);
-    if (arguments.inputs.empty() && arguments.file.given())
-        throw UsageError("--causal, --scale and --layout belong to --input; a --case has keys of these names");
-    // --case and --input take the place of any suite.
-    const bool variants = arguments.suite == "variants" && arguments.cases.empty() && arguments.inputs.empty();
+    const bool variants = arguments.suite == "variants" && arguments.cases.entries(check_plain_attention_file).empty();
     if (variants && !arguments.plot.empty()) throw UsageError("--plot draws cases: expected another --suite than variants");
     const std::vector<SuiteEntry> suite = variants ? std::vector<SuiteEntry>() : entries(arguments);
     // What can go wrong at the end should go wrong now.
@@ -171,22 +140,7 @@ void compare(CompareArguments arguments) {
 void add_compare_command(CLI::App& program) {
     CLI::App* command = program.add_subcommand("compare", "Time the engine against naive loops and against the machine's own peak");
     const auto arguments = std::make_shared<CompareArguments>();
-    command
-        ->add_option("--case", arguments->cases,
-                     "a shape to time instead of the suite, repeatable: "
-                     "attention:b=1,hq=32,hkv=8,sq=2048,skv=2048,d=128,causal=bottom-right "
-                     "(also dv, scale, layout), matmul:m=512,n=768,k=768 (also batch), layer:b=1,s=512,model=768,heads=12 (also "
-                     "kv_heads, causal)")
-        ->type_name("CASE")
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->expected(1);
-    command
-        ->add_option("--input", arguments->inputs,
-                     "time the tensors q, k, v of a safetensors file instead of the suite, repeatable")
-        ->type_name("FILE")
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->expected(1);
-    arguments->file.add_to(*command);
+    arguments->cases.add_to(*command, "to time instead of the suite");
     command
         ->add_option("--suite", arguments->suite,
                      "default; real: the real inputs alone; variants: what masks, windows, pages and all other variants cost "

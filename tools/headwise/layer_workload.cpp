@@ -59,6 +59,16 @@ class LayerWorkload final : public Workload {
         };
     }
 
+    std::optional<AttentionExplanation> explain_attention() const override {
+        const AttentionShape shape{.batch = sizes_.batch,
+                                   .num_heads = sizes_.num_heads,
+                                   .num_kv_heads = sizes_.num_kv_heads,
+                                   .query_length = sizes_.length,
+                                   .key_length = sizes_.length,
+                                   .head_dim = sizes_.head_dim()};
+        return AttentionPlan(shape, {.causal = sizes_.causal}).explain();
+    }
+
     Accuracy check() const override {
         AccuracyRecord record;
         const std::int64_t count = std::min(kCheckedRows, sizes_.length);

@@ -32,11 +32,12 @@ int main(int argc, char** argv) {
     headwise::tools::add_info_command(program);
     headwise::tools::add_run_command(program);
     headwise::tools::add_compare_command(program);
+    headwise::tools::add_profile_command(program);
     headwise::tools::add_verify_command(program);
     try {
         program.parse(argc, argv);
         if (program.get_subcommands().empty())
-            return report("expected a subcommand: info, run, compare or verify; --help tells more", kBadUsage);
+            return report("expected a subcommand: info, run, compare, profile or verify; --help tells more", kBadUsage);
         if (std::fflush(stdout) != 0) return report("cannot write to the standard output", kFailure);
         return 0;
     } catch (const CLI::Success& success) {  // --help, --version

@@ -1,5 +1,7 @@
 #include "workload.hpp"
 
+#include "usage_error.hpp"
+
 namespace headwise::tools {
 namespace {
 
@@ -12,6 +14,11 @@ struct MakeWorkload {
 };
 
 }  // namespace
+
+std::function<void()> Workload::prepare_scheduled(AttentionSchedule schedule) {
+    if (schedule != AttentionSchedule::automatic) throw UsageError("only attention by itself has schedules: expected auto");
+    return prepare();
+}
 
 std::unique_ptr<Workload> make_workload(const CaseSizes& sizes) {
     return std::visit(MakeWorkload{}, sizes);

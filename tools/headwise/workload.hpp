@@ -35,6 +35,13 @@ class Workload {
     /// A call of the engine for the active ISA and the calling thread's arena, ready to be repeated. Valid as long as the workload.
     virtual std::function<void()> prepare() = 0;
 
+    /// The same with the tasks of attention cut in this way. Throws UsageError where the schedule is not automatic and the workload
+    /// is not attention alone.
+    virtual std::function<void()> prepare_scheduled(AttentionSchedule schedule);
+
+    /// How the engine cuts the attention in it, on the calling thread's arena; none where there is none.
+    virtual std::optional<AttentionExplanation> explain_attention() const { return std::nullopt; }
+
     /// Compares what the last call left; runs the naive loops.
     virtual Accuracy check() const = 0;
 };

@@ -1,0 +1,64 @@
+#include "case_arguments.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "memory_limit.hpp"
+#include "usage_error.hpp"
+
+namespace headwise::tools {
+namespace {
+
+void check_file(const std::string& path, const AttentionFileOptions& options) {
+    const AttentionShape shape = read_attention_shape(path, options.layout);
+    if (shape.batch == 0 || shape.query_length == 0 || shape.key_length == 0) {
+        throw UsageError(fmt::format("'{}': nothing to time: q or k is empty", path));
+    }
+}
+
+}  // namespace
+
+void CaseArguments::add_to(CLI::App& command, const std::string& purpose) {
+    command
+        .add_option("--case", cases,
+                    "a shape " + purpose +
+                        ", repeatable: attention:b=1,hq=32,hkv=8,sq=2048,skv=2048,d=128,causal=bottom-right "
+                        "(also dv, scale, layout), matmul:m=512,n=768,k=768 (also batch), layer:b=1,s=512,model=768,heads=12 (also "
+                        "kv_heads, causal)")
+        ->type_name("CASE")
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->expected(1);
+    command.add_option("--input", inputs, "the tensors q, k, v of a safetensors file " + purpose + ", repeatable")
+        ->type_name("FILE")
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->expected(1);
+    file.add_to(command);
+}
+
+std::vector<SuiteEntry> CaseArguments::entries() const {
+    if (inputs.empty() && file.given())
+        throw UsageError("--causal, --scale and --layout belong to --input; a --case has keys of these names");
+    std::vector<SuiteEntry> result;
+    const AttentionFileOptions options = file.options();
+    for (const std::string& input : inputs) {
+        check_file(input, options);
+        result.push_back(
+            {.name = std::filesystem::path(input).filename().string(), .sizes = {}, .file = input, .file_options = options});
+    }
+    for (const std::string& text : cases) {
+        const CaseSizes sizes = parse_case(text);
+        check_case_memory(sizes, 0.8 * available_memory());
+        result.push_back({.name = case_text(sizes), .sizes = sizes, .file = {}, .file_options = {}});
+    }
+    return result;
+}
+
+std::pair<CaseSizes, std::unique_ptr<Workload>> load(const SuiteEntry& entry) {
+    if (entry.file.empty()) return {entry.sizes, make_workload(entry.sizes)};
+    AttentionTensors tensors = read_attention_tensors_with_expected(entry.file, entry.file_options);
+    const CaseSizes sizes = tensors.sizes;
+    return {sizes, attention_workload(std::move(tensors))};
+}
+
+}  // namespace headwise::tools

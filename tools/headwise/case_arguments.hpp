@@ -1,0 +1,30 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "attention_file_arguments.hpp"
+#include "comparison.hpp"
+
+namespace headwise::tools {
+
+/// --case and --input, and how the tensors of an input are to be read: what a command is to run.
+struct CaseArguments {
+    std::vector<std::string> cases, inputs;
+    AttentionFileArguments file;
+
+    /// `purpose` ends the sentences "a shape ..." and "the tensors q, k, v of a safetensors file ...".
+    void add_to(CLI::App& command, const std::string& purpose);
+
+    /// All that was asked for, checked: files first, then cases. Throws UsageError.
+    std::vector<SuiteEntry> entries() const;
+};
+
+/// Makes the tensors of an entry, or reads them.
+std::pair<CaseSizes, std::unique_ptr<Workload>> load(const SuiteEntry& entry);
+
+}  // namespace headwise::tools

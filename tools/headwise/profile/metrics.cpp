@@ -1,0 +1,50 @@
+#include "profile/metrics.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "profile/simulate.hpp"
+#include "profile/workers.hpp"
+
+namespace headwise::tools {
+namespace {
+
+void add_counters(Metrics& m, const CounterValues& all, const CounterValues& one) {
+    m.ipc_scaling = all.instructions_per_cycle() / one.instructions_per_cycle();
+    m.frequency_scaling = all.gigahertz() / one.gigahertz();
+}
+
+}  // namespace
+
+double ideal_seconds(const Recording& recording) {
+    std::vector<std::vector<SimulatedTask>> by_loop(recording.loops.size());
+    for (const TaskRecord& task : recording.tasks)
+        by_loop[static_cast<std::size_t>(task.run)].push_back({.seconds = seconds_of(task)});
+    double seconds = serial_seconds(recording);
+    for (std::size_t loop = 0; loop < by_loop.size(); ++loop)
+        seconds += simulate(by_loop[loop], std::max(recording.loops[loop].workers, 1));
+    return seconds;
+}
+
+Metrics metrics(const Recording& recording, const Recording& one_thread) {
+    double total = 0, most = 0;
+    for (const WorkerShare& share : worker_shares(recording)) {
+        total += share.busy;
+        most = std::max(most, share.busy);
+    }
+    const double ideal = ideal_seconds(recording), threads = recording.threads;
+    Metrics m;
+    m.load_balance = total / threads / most;
+    m.serialization_efficiency = most / ideal;
+    m.transfer_efficiency = ideal / recording.seconds;
+    m.communication_efficiency = most / recording.seconds;
+    m.parallel_efficiency = m.load_balance * m.communication_efficiency;
+    m.computation_scaling = busy_seconds(one_thread) / total;
+    m.global_efficiency = m.parallel_efficiency * m.computation_scaling;
+    m.speedup = one_thread.seconds / recording.seconds;
+    if (recording.threads > 1) m.karp_flatt = (1 / m.speedup - 1 / threads) / (1 - 1 / threads);
+    if (recording.counters && one_thread.counters) add_counters(m, *recording.counters, *one_thread.counters);
+    return m;
+}
+
+}  // namespace headwise::tools

@@ -1,0 +1,177 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "case_arguments.hpp"
+#include "commands.hpp"
+#include "engine_options.hpp"
+#include "output_file.hpp"
+#include "plot.hpp"
+#include "profile/analyze.hpp"
+#include "profile/profile_reports.hpp"
+#include "profile/record.hpp"
+#include "progress_bar.hpp"
+#include "report_machine.hpp"
+#include "usage_error.hpp"
+
+namespace headwise::tools {
+namespace {
+
+constexpr const char* kProfileScript = "plot_profile.py";
+constexpr int kMostAsked = 10'000;
+
+struct ProfileArguments {
+    CaseArguments cases;
+    std::vector<int> threads;
+    std::vector<std::string> schedules;
+    int repeats = 0;
+    std::string json, csv;
+
+    bool writes_files() const { return !json.empty() || !csv.empty(); }
+};
+
+std::vector<int> thread_counts(const ProfileArguments& arguments) {
+    const int cores = cpu_info().logical_cores;
+    std::vector<int> counts = arguments.threads;
+    if (counts.empty()) counts.push_back(cores);
+    check_threads(counts);
+    if (const int most = std::ranges::max(counts); most > cores)
+        throw UsageError(fmt::format("--threads is {}: this machine has {} logical cores", most, cores));
+    std::ranges::sort(counts);
+    return counts;
+}
+
+std::vector<AttentionSchedule> schedules(const ProfileArguments& arguments, const std::vector<SuiteEntry>& entries) {
+    std::vector<AttentionSchedule> result;
+    for (const std::string& name : arguments.schedules) {
+        try {
+            result.push_back(schedule_from_name(name));
+        } catch (const UsageError& error) {
+            throw UsageError(fmt::format("--{}", error.what()));
+        }
+        if (std::ranges::count(result, result.back()) > 1) throw UsageError(fmt::format("--schedule names {} twice", name));
+        for (const SuiteEntry& entry : entries)
+            if (result.back() != AttentionSchedule::automatic && entry.file.empty() && case_op(entry.sizes) != "attention")
+                throw UsageError(
+                    fmt::format("--schedule is '{}': only attention has a choice; expected auto for '{}'", name, entry.name));
+    }
+    if (result.empty()) result.push_back(AttentionSchedule::automatic);
+    return result;
+}
+
+/// One thread with the automatic schedule comes first: all else is held against it.
+std::vector<RunSetting> settings(const std::vector<int>& threads, const std::vector<AttentionSchedule>& schedules) {
+    std::vector<RunSetting> result{{.threads = 1, .schedule = AttentionSchedule::automatic}};
+    for (const int count : threads)
+        for (const AttentionSchedule schedule : schedules)
+            if (const RunSetting setting{count, schedule}; setting != result.front()) result.push_back(setting);
+    return result;
+}
+
+/// What can go wrong at the end should go wrong now.
+void check_outputs(const ProfileArguments& arguments) {
+    for (const std::string& path : {arguments.json, arguments.csv}) {
+        if (!path.empty()) const OutputFile writable(path);
+    }
+}
+
+/// Profiles one entry after the other and prints what it found.
+class Profiler {
+  public:
+    Profiler(const std::vector<RunSetting>& settings, std::size_t entries, int repeats)
+        : settings_(settings), probe_(active_isa()), progress_(static_cast<int>(entries) + 1), repeats_{repeats} {
+        progress_.show("peaks of this machine");
+        std::vector<std::unique_ptr<ThreadTeam>> teams;
+        for (const RunSetting& setting : settings)
+            if (std::ranges::none_of(teams, [&](const auto& team) { return team->threads() == setting.threads; }))
+                teams.push_back(std::make_unique<ThreadTeam>(setting.threads));
+        report_.peaks = measure_peaks(probe_, teams);
+        for (auto& team : teams) teams_[team->threads()] = std::move(team);
+        progress_.advance();
+        print(machine_text(report_.peaks));
+    }
+
+    void add(const SuiteEntry& entry) {
+        const auto [sizes, workload] = load(entry);
+        Recorder recorder(teams_, probe_, repeats_,
+                          [&](int repeat) { progress_.show(fmt::format("{}, repetition {}", entry.name, repeat + 1)); });
+        const std::vector<RecordedRun> recorded = recorder.record(*workload, settings_);
+        progress_.advance();
+        report_.counters = recorder.counters();
+        const std::vector<ProfiledRun> runs = analyze(entry.name, std::string(case_op(sizes)), *workload, recorded);
+        for (const ProfiledRun& run : runs) print(profile_text(run));
+        print(what_if_text(runs));
+        report_.runs.insert(report_.runs.end(), runs.begin(), runs.end());
+    }
+
+    const ProfileReport& finish() {
+        if (report_.counters != "available") print(fmt::format("\nno hardware counters: {}\n", report_.counters));
+        return report_;
+    }
+
+  private:
+    void print(const std::string& text) {
+        progress_.clear();
+        fmt::print("{}", text);
+        std::fflush(stdout);
+    }
+
+    std::vector<RunSetting> settings_;
+    MachineProbe probe_;
+    ProgressBar progress_;
+    Repeats repeats_;
+    Recorder::Teams teams_;
+    ProfileReport report_;
+};
+
+void profile(const ProfileArguments& arguments) {
+    const std::vector<SuiteEntry> entries = arguments.cases.entries();
+    if (entries.empty()) throw UsageError("nothing to profile: expected --case or --input");
+    const std::vector<RunSetting> asked = settings(thread_counts(arguments), schedules(arguments, entries));
+    check_outputs(arguments);
+
+    Profiler profiler(asked, entries.size(), arguments.repeats);
+    for (const SuiteEntry& entry : entries) profiler.add(entry);
+    const ProfileReport& report = profiler.finish();
+    const std::string json = profile_json(report);
+    if (!arguments.json.empty()) write_file(arguments.json, json);
+    if (!arguments.csv.empty()) write_file(arguments.csv, profile_csv(report));
+}
+
+}  // namespace
+
+void add_profile_command(CLI::App& program) {
+    CLI::App* command = program.add_subcommand(
+        "profile", "Where the time goes: heads, workers, tasks; efficiencies, what bounds them, and other numbers of workers");
+    const auto arguments = std::make_shared<ProfileArguments>();
+    arguments->cases.add_to(*command, "to profile");
+    command->add_option("--threads", arguments->threads, "numbers of threads, as in 1,2; default all cores. One is always measured")
+        ->type_name("N,...")
+        ->delimiter(',')
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->expected(1);
+    command
+        ->add_option("--schedule", arguments->schedules,
+                     "what is a task of attention: heads, heads-queries (a block of a head's rows) or auto; several by commas")
+        ->type_name("NAME,...")
+        ->delimiter(',')
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->expected(1);
+    const auto repeats =
+        command->add_option("--repeat", arguments->repeats, "repetitions, of which the median is shown; default up to 21")
+            ->type_name("N");
+    const auto isa = add_isa_option(*command);
+    command->add_option("--json", arguments->json, "write all figures and every task as JSON")->type_name("FILE");
+    command->add_option("--csv", arguments->csv, "write a line for each run as CSV")->type_name("FILE");
+    command->callback([arguments, isa, repeats] {
+        if (repeats->count() > 0 && (arguments->repeats < 1 || arguments->repeats > kMostAsked))
+            throw UsageError(fmt::format("--repeat is {}: expected 1 to {}", arguments->repeats, kMostAsked));
+        choose_isa(*isa);
+        profile(*arguments);
+    });
+}
+
+}  // namespace headwise::tools

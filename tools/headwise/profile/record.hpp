@@ -1,0 +1,68 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "machine_probe.hpp"
+#include "profile/recording.hpp"
+#include "workload.hpp"
+
+namespace headwise::tools {
+
+/// How a workload is run.
+struct RunSetting {
+    int threads = 1;
+    AttentionSchedule schedule = AttentionSchedule::automatic;
+
+    bool operator==(const RunSetting&) const = default;
+};
+
+/// What the threads of a run can do at most.
+struct Yardsticks {
+    double fma_gflops = 0;
+    double read_gb_per_s = 0;  ///< over as large a working set as the workload has
+};
+
+/// All repetitions in one setting.
+struct RecordedRun {
+    RunSetting setting;
+    int repeats = 0;
+    Recording median;                  ///< the repetition of the median time; of an even number the lower one
+    std::vector<double> task_seconds;  ///< on one thread: of each of its tasks, the median of all repetitions
+    Yardsticks yardsticks;             ///< mean of those before the first and after the last repetition
+};
+
+/// Number of repetitions: 0 stands for up to 21, but at least 3, in a few seconds.
+struct Repeats {
+    int count = 0;
+};
+
+/// Runs a workload in each setting in turn, repetition by repetition, under a ProfileScope.
+class Recorder {
+  public:
+    using Teams = std::map<int, std::unique_ptr<ThreadTeam>>;  ///< by number of threads
+
+    /// `show` is called with the number of the repetition that begins.
+    Recorder(Teams& teams, MachineProbe& probe, Repeats repeats, std::function<void(int)> show);
+
+    /// Throws UsageError where there is no memory for the records.
+    std::vector<RecordedRun> record(Workload& workload, std::span<const RunSetting> settings);
+
+    /// Why there are no hardware counters, or "available".
+    const std::string& counters() const { return counters_; }
+
+  private:
+    std::map<int, Yardsticks> yardsticks(const Workload& workload, std::span<const RunSetting> settings);
+
+    Teams& teams_;
+    MachineProbe& probe_;
+    Repeats repeats_;
+    std::function<void(int)> show_;
+    std::string counters_;
+};
+
+}  // namespace headwise::tools

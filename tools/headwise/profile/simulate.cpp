@@ -1,0 +1,34 @@
+#include "profile/simulate.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <queue>
+#include <utility>
+#include <vector>
+
+namespace headwise::tools {
+
+double simulate(std::span<const SimulatedTask> tasks, int workers, double bandwidth) {
+    // All running tasks advance by the same factor, so one clock that slows down with it serves them all: on it a task ends where
+    // it began plus its seconds, whatever starts or ends beside it.
+    using End = std::pair<double, std::size_t>;  // on that clock; task
+    std::priority_queue<End, std::vector<End>, std::greater<>> running;
+    double clock = 0, seconds = 0, demand = 0;
+    std::size_t next = 0;
+    while (next < tasks.size() || !running.empty()) {
+        while (next < tasks.size() && running.size() < static_cast<std::size_t>(workers)) {
+            running.emplace(clock + tasks[next].seconds, next);
+            demand += tasks[next].bytes_per_second;
+            ++next;
+        }
+        const auto [end, task] = running.top();
+        running.pop();
+        seconds += (end - clock) * std::max(1.0, demand / bandwidth);
+        clock = end;
+        demand -= tasks[task].bytes_per_second;
+    }
+    return seconds;
+}
+
+}  // namespace headwise::tools
