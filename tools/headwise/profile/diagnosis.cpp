@@ -14,12 +14,13 @@
 namespace headwise::tools {
 namespace {
 
-constexpr double kMatters = 0.05;     // of the workers' time: less is not told of
-constexpr double kUnevenHeads = 1.5;  // times the median head's time
-constexpr double kMoreWork = 1.25;    // times the FLOPs: a head that takes longer for other reasons has no more keys
-constexpr double kSlowWorker = 1.25;  // times as long per FLOP: floating clocks and causal blocks make 1.1
-constexpr int kTasksToJudge = 3;      // of a worker, before its speed is judged
-constexpr double kNearTheRoof = 0.7;  // of the read bandwidth
+constexpr double kMatters = 0.05;        // of the workers' time: less is not told of
+constexpr double kUnevenHeads = 1.5;     // times the median head's time
+constexpr double kMoreWork = 1.25;       // times the FLOPs: a head that takes longer for other reasons has no more keys
+constexpr double kSlowWorker = 1.25;     // times as long per FLOP: floating clocks and causal blocks make 1.1
+constexpr int kTasksToJudge = 3;         // of a worker, before its speed is judged
+constexpr double kLongestWakeUp = 2e-4;  // seconds: a sleeping thread takes some 50 us
+constexpr double kNearTheRoof = 0.7;     // of the read bandwidth
 
 using Finding = std::optional<std::string>;
 
@@ -119,9 +120,11 @@ Finding slow_worker(const ProfiledRun& run) {
 Finding late_workers(const ProfiledRun& run, const Losses& lost) {
     if (lost.wake_up < kMatters) return {};
     const WorkerShare& latest = *std::ranges::max_element(run.workers, {}, &WorkerShare::wake_up);
+    const double of_loop = latest.wake_up / static_cast<double>(run.recording.loops.size());
     return fmt::format(
-        "waking up takes {} of the workers' time: worker {} waits {:.1f} us for its first task in a call of {:.1f} us",
-        percent(lost.wake_up), latest.worker, 1e6 * latest.wake_up, 1e6 * run.recording.seconds);
+        "waking up takes {} of the workers' time: worker {} waits {:.1f} us for its first task in a call of {:.1f} us{}",
+        percent(lost.wake_up), latest.worker, 1e6 * latest.wake_up, 1e6 * run.recording.seconds,
+        of_loop > kLongestWakeUp ? ", so long that another program must hold its core" : "");
 }
 
 Finding long_tail(const ProfiledRun& run, const Losses& lost) {

@@ -20,7 +20,6 @@
 namespace headwise::tools {
 namespace {
 
-constexpr const char* kProfileScript = "plot_profile.py";
 constexpr int kMostAsked = 10'000;
 
 struct ProfileArguments {

@@ -82,9 +82,9 @@ std::string heads_text(const ProfiledRun& run) {
 }  // namespace
 
 std::string profile_text(const ProfiledRun& run) {
-    std::string text = fmt::format("\n{}: {}, schedule {}: {} in {} tasks, the median of {}\n", run.name,
-                                   threads_text(run.recording.threads), schedule_name(run.schedule),
-                                   duration(run.recording.seconds), run.recording.tasks.size(), run.repeats);
+    std::string text =
+        fmt::format("\n{}: {}, schedule {}: {} in {} tasks, the median of {}\n", run.name, threads_text(run.recording.threads),
+                    schedule_name(run.schedule), duration(run.recording.seconds), run.recording.tasks.size(), run.repeats);
     if (run.recording.dropped > 0)
         text +=
             fmt::format("  INCOMPLETE  {} records had no room: times of heads and workers are too low\n", run.recording.dropped);

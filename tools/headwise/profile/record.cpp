@@ -16,6 +16,7 @@ namespace {
 constexpr double kWarmUpSeconds = 0.05;  // caches, page tables, clock, oneTBB's workers
 constexpr double kRecordSeconds = 3;     // for each setting, where the number of repetitions is left open
 constexpr int kMostRepeats = 21, kLeastRepeats = 3;
+constexpr int kYardstickRounds = 8;
 constexpr std::int64_t kMostTasks = 1 << 20;  // of a worker in one repetition, 100 MB
 
 /// A call of a workload in one setting, with the profile that records it.
@@ -123,6 +124,11 @@ void check_record_memory(const std::vector<std::vector<Recording>>& repetitions,
 
 }  // namespace
 
+void Yardsticks::raise(const Yardsticks& other) {
+    fma_gflops = std::max(fma_gflops, other.fma_gflops);
+    read_gb_per_s = std::max(read_gb_per_s, other.read_gb_per_s);
+}
+
 Recorder::Recorder(Teams& teams, MachineProbe& probe, Repeats repeats, std::function<void(int)> show)
     : teams_(teams), probe_(probe), repeats_(repeats), show_(std::move(show)) {}
 
@@ -132,7 +138,9 @@ std::map<int, Yardsticks> Recorder::yardsticks(const Workload& workload, std::sp
         const auto [place, is_new] = result.try_emplace(setting.threads);
         if (!is_new) continue;
         ThreadTeam& team = *teams_.at(setting.threads);
-        place->second = {probe_.multiply_add_gflops(team, 0.02), probe_.read_gigabytes(team, workload.read_bytes(), 0.05)};
+        for (int round = 0; round < kYardstickRounds; ++round)
+            place->second.raise(
+                {probe_.multiply_add_gflops(team, 0.005), probe_.read_gigabytes(team, workload.read_bytes(), 0.01)});
     }
     return result;
 }
@@ -159,8 +167,8 @@ std::vector<RecordedRun> Recorder::record(Workload& workload, std::span<const Ru
     for (std::size_t i = 0; i < calls.size(); ++i) {
         const RunSetting& setting = calls[i].setting();
         RecordedRun& run = runs.emplace_back(summary(setting, repetitions[i]));
-        const Yardsticks &first = before.at(setting.threads), &last = after.at(setting.threads);
-        run.yardsticks = {(first.fma_gflops + last.fma_gflops) / 2, (first.read_gb_per_s + last.read_gb_per_s) / 2};
+        run.yardsticks = before.at(setting.threads);
+        run.yardsticks.raise(after.at(setting.threads));
     }
     return runs;
 }
