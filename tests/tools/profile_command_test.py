@@ -1,6 +1,7 @@
 """`headwise profile` as its users call it: profile_command_test.py PROGRAM DATA_DIRECTORY. No time is checked, only how they belong together."""
 import collections
 import csv
+import importlib.util
 import json
 import math
 import os
@@ -156,6 +157,32 @@ class Profile(Case):
             self.assertNotIn(None, row)
 
 
+    def test_all_forms_at_once(self):
+        names = ["profile.csv", "profile.html", "profile.json", "trace.json"]
+        arguments = [argument for name, option in zip(names, ("--csv", "--html", "--json", "--trace")) for argument in (option, self.path(name))]
+        result = headwise("profile", "--repeat", "1", "--case", SMALL, *arguments)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(sorted(os.listdir(self.directory)), names)
+        with open(self.path("profile.html"), encoding="utf-8") as file:
+            self.assertIn("<html", file.read())
+        with open(self.path("trace.json"), encoding="utf-8") as file:
+            self.assertTrue(json.load(file)["traceEvents"])
+
+    def test_without_files_timelines_are_printed(self):
+        result = headwise("profile", "--repeat", "1", "--case", SMALL)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("worker 0│", result.stdout)
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def test_plot(self):
+        if importlib.util.find_spec("matplotlib") is None:
+            self.skipTest("matplotlib is not installed")
+        result = headwise("profile", "--repeat", "1", "--case", SMALL, "--plot", self.path("profile.svg"))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        with open(self.path("profile.svg"), encoding="utf-8") as file:
+            self.assertIn("<svg", file.read())
+
+
 class BadUsage(Case):
     def test_bad_arguments_are_named(self):
         case = ["--case", SMALL]
@@ -172,6 +199,8 @@ class BadUsage(Case):
                                  ([*case, "--causal", "top-left"], ["--causal"]), (["--input", "/nowhere"], ["/nowhere"]),
                                  (["--case", "matmul:m=2000000000,n=2000000000,k=1"], ["GB"]),
                                  ([*case, "--json", "/nowhere/x"], ["/nowhere/x"]), ([*case, "--csv", "/nowhere/x"], ["/nowhere/x"]),
+                                 ([*case, "--trace", "/nowhere/x"], ["/nowhere/x"]), ([*case, "--html", "/nowhere/x"], ["/nowhere/x"]),
+                                 ([*case, "--plot", "x.pdf"], ["--plot", "x.pdf"]),
                                  ([*case, "--json", self.directory], ["regular file"])):
             with self.subTest(arguments=arguments):
                 self.assert_fails(2, "profile", *arguments, names=names)
@@ -186,7 +215,7 @@ class BadUsage(Case):
 
     def test_help(self):
         text = headwise("profile", "--help").stdout
-        for option in ("--case", "--input", "--threads", "--schedule", "--repeat", "--isa", "--json", "--csv"):
+        for option in ("--case", "--input", "--threads", "--schedule", "--repeat", "--isa", "--json", "--csv", "--trace", "--html", "--plot"):
             self.assertIn(option, text)
 
 

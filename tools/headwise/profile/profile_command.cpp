@@ -1,4 +1,6 @@
 #include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -11,7 +13,10 @@
 #include "output_file.hpp"
 #include "plot.hpp"
 #include "profile/analyze.hpp"
+#include "profile/profile_html.hpp"
 #include "profile/profile_reports.hpp"
+#include "profile/profile_timeline.hpp"
+#include "profile/profile_trace.hpp"
 #include "profile/record.hpp"
 #include "progress_bar.hpp"
 #include "report_machine.hpp"
@@ -21,15 +26,16 @@ namespace headwise::tools {
 namespace {
 
 constexpr int kMostAsked = 10'000;
+constexpr int kColumnsOfFile = 100;  // of a timeline that goes to no terminal
 
 struct ProfileArguments {
     CaseArguments cases;
     std::vector<int> threads;
     std::vector<std::string> schedules;
     int repeats = 0;
-    std::string json, csv;
+    std::string json, csv, trace, html, plot;
 
-    bool writes_files() const { return !json.empty() || !csv.empty(); }
+    bool writes_files() const { return !(json + csv + trace + html + plot).empty(); }
 };
 
 std::vector<int> thread_counts(const ProfileArguments& arguments) {
@@ -72,9 +78,15 @@ std::vector<RunSetting> settings(const std::vector<int>& threads, const std::vec
 
 /// What can go wrong at the end should go wrong now.
 void check_outputs(const ProfileArguments& arguments) {
-    for (const std::string& path : {arguments.json, arguments.csv}) {
+    for (const std::string& path : {arguments.json, arguments.csv, arguments.trace, arguments.html}) {
         if (!path.empty()) const OutputFile writable(path);
     }
+    if (!arguments.plot.empty()) check_plot(kPlotProfile, arguments.plot);
+}
+
+int terminal_columns() {
+    winsize size{};
+    return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kColumnsOfFile;
 }
 
 /// Profiles one entry after the other and prints what it found.
@@ -126,6 +138,16 @@ class Profiler {
     ProfileReport report_;
 };
 
+/// In all the forms that were asked for, or else as timelines on the terminal.
+void show(const std::string& json, const std::string& csv, const ProfileArguments& arguments) {
+    if (!arguments.writes_files()) fmt::print("\n{}", profile_timeline(json, terminal_columns()));
+    if (!arguments.json.empty()) write_file(arguments.json, json);
+    if (!arguments.csv.empty()) write_file(arguments.csv, csv);
+    if (!arguments.trace.empty()) write_file(arguments.trace, profile_trace(json));
+    if (!arguments.html.empty()) write_file(arguments.html, profile_html(json));
+    if (!arguments.plot.empty()) draw_plot(kPlotProfile, json, arguments.plot);
+}
+
 void profile(const ProfileArguments& arguments) {
     const std::vector<SuiteEntry> entries = arguments.cases.entries();
     if (entries.empty()) throw UsageError("nothing to profile: expected --case or --input");
@@ -135,9 +157,7 @@ void profile(const ProfileArguments& arguments) {
     Profiler profiler(asked, entries.size(), arguments.repeats);
     for (const SuiteEntry& entry : entries) profiler.add(entry);
     const ProfileReport& report = profiler.finish();
-    const std::string json = profile_json(report);
-    if (!arguments.json.empty()) write_file(arguments.json, json);
-    if (!arguments.csv.empty()) write_file(arguments.csv, profile_csv(report));
+    show(profile_json(report), profile_csv(report), arguments);
 }
 
 }  // namespace
@@ -165,6 +185,12 @@ void add_profile_command(CLI::App& program) {
     const auto isa = add_isa_option(*command);
     command->add_option("--json", arguments->json, "write all figures and every task as JSON")->type_name("FILE");
     command->add_option("--csv", arguments->csv, "write a line for each run as CSV")->type_name("FILE");
+    command->add_option("--trace", arguments->trace, "write the tasks as trace events, for ui.perfetto.dev or chrome://tracing")
+        ->type_name("FILE");
+    command->add_option("--html", arguments->html, "write a page with timelines, heads, efficiencies and simulation")
+        ->type_name("FILE");
+    command->add_option("--plot", arguments->plot, "draw the timelines: .png or .svg (needs python3 and matplotlib)")
+        ->type_name("FILE");
     command->callback([arguments, isa, repeats] {
         if (repeats->count() > 0 && (arguments->repeats < 1 || arguments->repeats > kMostAsked))
             throw UsageError(fmt::format("--repeat is {}: expected 1 to {}", arguments->repeats, kMostAsked));
