@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
 #include <set>
-#include <tuple>
 #include <utility>
 
 #include "profile/simulate.hpp"
@@ -27,21 +25,17 @@ int bounded_workers(double worth, int workers) {
     return static_cast<int>(std::clamp(worth, 1.0, static_cast<double>(workers)));
 }
 
-/// Tasks of one head, or of one block of its rows, become one, at the place of the first.
-std::vector<Task> merged(const std::vector<Task>& tasks, bool blocks_apart) {
+/// Tasks of one head, which follow each other, become one.
+std::vector<Task> merged(const std::vector<Task>& tasks) {
     std::vector<Task> result;
-    std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, std::size_t> places;
     for (const Task& task : tasks) {
-        const auto [place, is_new] =
-            places.try_emplace({task.batch, task.head, blocks_apart ? task.query_block : 0}, result.size());
-        if (is_new) {
+        if (result.empty() || result.back().batch != task.batch || result.back().head != task.head) {
             result.push_back(task);
             continue;
         }
-        Task& sum = result[place->second];
-        sum.seconds += task.seconds;
-        sum.flops += task.flops;
-        sum.bytes += task.bytes;
+        result.back().seconds += task.seconds;
+        result.back().flops += task.flops;
+        result.back().bytes += task.bytes;
     }
     return result;
 }
@@ -63,11 +57,10 @@ std::vector<Task> split(const std::vector<Task>& tasks, std::int64_t chunks) {
 }
 
 std::vector<Task> attention_tasks(const OneThreadCosts& costs, const Loop& loop, int workers, AttentionSchedule schedule) {
-    std::vector<Task> tasks = merged(loop.tasks, schedule != AttentionSchedule::heads);
-    if (schedule == AttentionSchedule::automatic && workers > 1 && costs.key_chunks > 1 &&
-        tasks.size() < kEnoughTasksOfWorker * static_cast<std::size_t>(workers))
-        tasks = split(tasks, costs.key_chunks);
-    return tasks;
+    if (schedule == AttentionSchedule::heads) return merged(loop.tasks);
+    const bool few = workers > 1 && loop.tasks.size() < kEnoughTasksOfWorker * static_cast<std::size_t>(workers);
+    return schedule == AttentionSchedule::automatic && few && costs.key_chunks > 1 ? split(loop.tasks, costs.key_chunks)
+                                                                                   : loop.tasks;
 }
 
 std::vector<Task> product_tasks(const Loop& loop, int workers) {

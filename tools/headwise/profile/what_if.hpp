@@ -17,7 +17,7 @@ struct OneThreadCosts {
     };
     struct Loop {
         bool of_heads = true;     ///< otherwise of a product, which is cut anew for each number of workers
-        std::vector<Task> tasks;  ///< in the order in which they are drawn; where of heads, one for each block of rows
+        std::vector<Task> tasks;  ///< in the order in which they are drawn; where of heads, one for each block of a head's rows
     };
     std::vector<Loop> loops;
     double serial_seconds = 0;                                       ///< outside of all tasks
