@@ -144,6 +144,14 @@ class Profile(Case):
         self.assertEqual(profile["runs"][0]["case"], "mine.safetensors")
         self.assertAlmostEqual(sum(task["flops"] for task in profile["runs"][0]["tasks"]), 4 * 16 * 2 * 45)
 
+    def test_lengths_of_a_file_make_heads_uneven(self):
+        path = self.path("ragged.safetensors")
+        tensors = {"q": ([2, 2, 4, 8], [0.1] * 128), "k": ([2, 2, 50, 8], [0.2] * 1600), "v": ([2, 2, 50, 8], [0.3] * 1600)}
+        write_safetensors(path, {**tensors, "kv_lengths": ([2], [10, 40], "I32")})
+        profile, _ = self.profile("--input", path, "--threads", "1")
+        flops = {(head["batch"], head["head"]): head["flops"] for head in profile["runs"][0]["heads"]}
+        self.assertEqual(flops, {(batch, head): 4 * 8 * 4 * keys for batch, keys in ((0, 10), (1, 40)) for head in (0, 1)})
+
     def test_csv_has_a_line_for_each_run(self):
         path = self.path("profile.csv")
         profile, _ = self.profile("--case", SMALL, "--case", "matmul:m=32,n=32,k=32", "--csv", path)
@@ -204,6 +212,15 @@ class BadUsage(Case):
                                  ([*case, "--json", self.directory], ["regular file"])):
             with self.subTest(arguments=arguments):
                 self.assert_fails(2, "profile", *arguments, names=names)
+
+    def test_files_that_cannot_be_profiled(self):
+        path = self.path("mine.safetensors")
+        tensors = {name: ([1, 1, 2, 4], [1.0] * 8) for name in "qkv"}
+        for change, names in (({"q": ([1, 1, 0, 4], [])}, ["nothing to profile"]), ({"v": ([1, 1, 3, 4], [1.0] * 12)}, ["lengths"]),
+                              ({"q_positions": ([1, 2], [0, 1], "I32")}, ["q_positions"]), ({"kv_lengths": ([1], [9], "I32")}, ["kv_lengths"])):
+            with self.subTest(change=change):
+                write_safetensors(path, {**tensors, **change})
+                self.assert_fails(2, "profile", "--input", path, names=["mine.safetensors", *names])
 
     def test_a_failure_leaves_the_old_file(self):
         path = self.path("profile.json")

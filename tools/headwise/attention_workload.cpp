@@ -26,7 +26,7 @@ TensorView<T, 4> rows_of(const TensorView<T, 4>& x, std::int64_t b, std::int64_t
 }
 
 /// The same numbers in f64, contiguous.
-std::vector<double> widened(const TensorView<const float, 4>& x) {
+std::vector<double> rows_in_f64(const TensorView<const float, 4>& x) {
     std::vector<double> result;
     result.reserve(static_cast<std::size_t>(x.extent[2] * x.extent[3]));
     for (std::int64_t i = 0; i < x.extent[2]; ++i)
@@ -109,8 +109,8 @@ class AttentionWorkload final : public Workload {
         reference::attention<float>(query, prefix(key), prefix(value), {naive.data(), {1, 1, 1, s.value_dim}}, options);
         record.add_naive_time(flops_per_pair_ * static_cast<double>(keys), now() - start);
 
-        if (wide.b != row.b || wide.kv_head != row.kv_head) wide = {row.b, row.kv_head, widened(key), widened(value)};
-        const std::vector<double> wide_query = widened(query);
+        if (wide.b != row.b || wide.kv_head != row.kv_head) wide = {row.b, row.kv_head, rows_in_f64(key), rows_in_f64(value)};
+        const std::vector<double> wide_query = rows_in_f64(query);
         std::vector<double> exact(naive.size());
         reference::attention<double>({wide_query.data(), {1, 1, 1, s.head_dim}}, {wide.key.data(), {1, 1, keys, s.head_dim}},
                                      {wide.value.data(), {1, 1, keys, s.value_dim}}, {exact.data(), {1, 1, 1, s.value_dim}},

@@ -8,16 +8,13 @@
 #include "usage_error.hpp"
 
 namespace headwise::tools {
-namespace {
 
-void check_file(const std::string& path, const AttentionFileOptions& options) {
+void check_plain_attention_file(const std::string& path, const AttentionFileOptions& options) {
     const AttentionShape shape = read_attention_shape(path, options.layout);
     if (shape.batch == 0 || shape.query_length == 0 || shape.key_length == 0) {
         throw UsageError(fmt::format("'{}': nothing to time: q or k is empty", path));
     }
 }
-
-}  // namespace
 
 void CaseArguments::add_to(CLI::App& command, const std::string& purpose) {
     command
@@ -36,7 +33,7 @@ void CaseArguments::add_to(CLI::App& command, const std::string& purpose) {
     file.add_to(command);
 }
 
-std::vector<SuiteEntry> CaseArguments::entries() const {
+std::vector<SuiteEntry> CaseArguments::entries(CheckFile check_file) const {
     if (inputs.empty() && file.given())
         throw UsageError("--causal, --scale and --layout belong to --input; a --case has keys of these names");
     std::vector<SuiteEntry> result;

@@ -20,11 +20,16 @@ struct CaseArguments {
     /// `purpose` ends the sentences "a shape ..." and "the tensors q, k, v of a safetensors file ...".
     void add_to(CLI::App& command, const std::string& purpose);
 
+    using CheckFile = void (*)(const std::string& path, const AttentionFileOptions& options);
+
     /// All that was asked for, checked: files first, then cases. Throws UsageError.
-    std::vector<SuiteEntry> entries() const;
+    std::vector<SuiteEntry> entries(CheckFile check_file) const;
 };
 
-/// Makes the tensors of an entry, or reads them.
+/// Throws UsageError where the file holds no plain attention, or none at all.
+void check_plain_attention_file(const std::string& path, const AttentionFileOptions& options);
+
+/// Makes the tensors of an entry, or reads them: of plain attention.
 std::pair<CaseSizes, std::unique_ptr<Workload>> load(const SuiteEntry& entry);
 
 }  // namespace headwise::tools

@@ -45,7 +45,7 @@ void for_each_element(const TensorView<T, Rank>& x, Function function) {
     }
 }
 
-OwnTensor<double, 4> widened(const TensorView<const float, 4>& x) {
+OwnTensor<double, 4> in_f64(const TensorView<const float, 4>& x) {
     OwnTensor<double, 4> wide(x.extent);
     std::size_t next = 0;
     for_each_element(x, [&](const auto&, const float* at) { wide.memory[next++] = static_cast<double>(*at); });
@@ -147,7 +147,7 @@ AttentionVerdict AttentionVerifier::verify(std::uint64_t seed, std::uint64_t dra
         bits = std::move(now);
     }
 
-    const OwnTensor<double, 4> query = widened(a.query), key = widened(a.key), value = widened(a.value);
+    const OwnTensor<double, 4> query = in_f64(a.query), key = in_f64(a.key), value = in_f64(a.value);
     OwnTensor<double, 4> exact(a.out.extent);
     OwnTensor<float, 4> naive(a.out.extent);
     const std::array<std::int64_t, 3> rows{a.out.extent[0], a.out.extent[1], a.out.extent[2]};

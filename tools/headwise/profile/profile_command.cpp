@@ -13,6 +13,7 @@
 #include "output_file.hpp"
 #include "plot.hpp"
 #include "profile/analyze.hpp"
+#include "profile/attention_file_workload.hpp"
 #include "profile/profile_html.hpp"
 #include "profile/profile_reports.hpp"
 #include "profile/profile_timeline.hpp"
@@ -76,6 +77,11 @@ std::vector<RunSetting> settings(const std::vector<int>& threads, const std::vec
     return result;
 }
 
+/// Makes the call ready, which checks all of it.
+void check_attention_file(const std::string& path, const AttentionFileOptions& options) {
+    attention_file_workload(path, options);
+}
+
 /// What can go wrong at the end should go wrong now.
 void check_outputs(const ProfileArguments& arguments) {
     for (const std::string& path : {arguments.json, arguments.csv, arguments.trace, arguments.html}) {
@@ -106,13 +112,14 @@ class Profiler {
     }
 
     void add(const SuiteEntry& entry) {
-        const auto [sizes, workload] = load(entry);
+        const std::unique_ptr<Workload> workload =
+            entry.file.empty() ? make_workload(entry.sizes) : attention_file_workload(entry.file, entry.file_options);
         Recorder recorder(teams_, probe_, repeats_,
                           [&](int repeat) { progress_.show(fmt::format("{}, repetition {}", entry.name, repeat + 1)); });
         const std::vector<RecordedRun> recorded = recorder.record(*workload, settings_);
         progress_.advance();
         report_.counters = recorder.counters();
-        const std::vector<ProfiledRun> runs = analyze(entry.name, std::string(case_op(sizes)), *workload, recorded);
+        const std::vector<ProfiledRun> runs = analyze(entry.name, std::string(case_op(entry.sizes)), *workload, recorded);
         for (const ProfiledRun& run : runs) print(profile_text(run));
         print(what_if_text(runs));
         report_.runs.insert(report_.runs.end(), runs.begin(), runs.end());
@@ -149,7 +156,7 @@ void show(const std::string& json, const std::string& csv, const ProfileArgument
 }
 
 void profile(const ProfileArguments& arguments) {
-    const std::vector<SuiteEntry> entries = arguments.cases.entries();
+    const std::vector<SuiteEntry> entries = arguments.cases.entries(check_attention_file);
     if (entries.empty()) throw UsageError("nothing to profile: expected --case or --input");
     const std::vector<RunSetting> asked = settings(thread_counts(arguments), schedules(arguments, entries));
     check_outputs(arguments);
@@ -167,6 +174,7 @@ void add_profile_command(CLI::App& program) {
         "profile", "Where the time goes: heads, workers, tasks; efficiencies, what bounds them, and other numbers of workers");
     const auto arguments = std::make_shared<ProfileArguments>();
     arguments->cases.add_to(*command, "to profile");
+    command->footer(attention_rules_help());
     command->add_option("--threads", arguments->threads, "numbers of threads, as in 1,2; default all cores. One is always measured")
         ->type_name("N,...")
         ->delimiter(',')
