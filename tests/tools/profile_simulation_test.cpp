@@ -79,14 +79,29 @@ TEST_CASE("the next free worker draws the next task in order") {
     CHECK(simulate(tasks_of({4, 3, 1, 1}), 2) == Approx(5));
 }
 
-TEST_CASE("tasks that ask for more than the bandwidth share it") {
+TEST_CASE("memory stretches tasks as queueing theory says") {
+    CHECK(memory_stretch(1, 0.7) == Approx(1));
+    CHECK(memory_stretch(8, 0) == Approx(1));
+    CHECK(memory_stretch(8, 1) == Approx(8));  // nothing but memory: one after the other
+    // Two tasks, half of each at memory: a new one finds 0.5 waiting, so 0.5 + 0.5 * 1.5.
+    CHECK(memory_stretch(2, 0.5) == Approx(1.25));
+    for (const double busy : {0.1, 0.3, 0.9}) {
+        CHECK(memory_stretch(256, busy) == Approx(256 * busy).epsilon(0.03));  // the memory is never idle
+        for (int tasks = 1; tasks < 32; ++tasks) {
+            CHECK(memory_stretch(tasks, busy) >= std::max(1.0, tasks * busy) - 1e-12);  // no more than the memory gives
+            CHECK((tasks + 1) / memory_stretch(tasks + 1, busy) >= tasks / memory_stretch(tasks, busy) - 1e-12);
+        }
+    }
+}
+
+TEST_CASE("tasks that run at once share the bandwidth") {
     const auto tasks = tasks_of(std::vector<double>(8, 1.0), 10);
     CHECK(simulate(tasks, 1, 20) == Approx(8));
-    CHECK(simulate(tasks, 2, 20) == Approx(4));
-    CHECK(simulate(tasks, 4, 20) == Approx(4));  // 40 asked for, 20 given
-    CHECK(simulate(tasks, 8, 20) == Approx(4));
-    CHECK(simulate(tasks, 8, 1000) == Approx(1));
-    // Two beside each other at half their speed until the shorter one ends at 2; then the other has all.
+    CHECK(simulate(tasks, 2, 20) == Approx(4 * 1.25));
+    CHECK(simulate(tasks, 8, 1e9) == Approx(1));
+    CHECK(simulate(tasks, 8, 10) == Approx(8));
+    // The memory is all that counts: two beside each other at half their speed until the shorter one ends at 2; then the other has
+    // all.
     CHECK(simulate(std::vector<SimulatedTask>{{1, 10}, {3, 10}}, 2, 10) == Approx(4));
 }
 
@@ -127,13 +142,14 @@ TEST_CASE("a product is cut anew for each number of workers") {
     for (const WhatIf& entry : what_if(costs, {})) CHECK(entry.schedule == AttentionSchedule::automatic);
 }
 
-TEST_CASE("workers that one thread alone keeps from the memory are not predicted to be slower than it") {
+TEST_CASE("a task alone has all the bandwidth that it was measured with") {
     OneThreadCosts costs = heads_of_blocks(8, 1);  // each reads 10 bytes in 1 us
     costs.bandwidth = 8e6;                         // measured lower than what the thread drew
     CHECK(predicted_seconds(costs, 1, AttentionSchedule::heads) == Approx(8e-6));
     CHECK(predicted_seconds(costs, 8, AttentionSchedule::heads) == Approx(8e-6));
     costs.bandwidth = 20e6;
-    CHECK(predicted_seconds(costs, 8, AttentionSchedule::heads) == Approx(4e-6));
+    CHECK(predicted_seconds(costs, 1, AttentionSchedule::heads) == Approx(8e-6));
+    CHECK(predicted_seconds(costs, 2, AttentionSchedule::heads) == Approx(5e-6));
 }
 
 TEST_CASE("the table has 1 to 256 workers, the number of heads and what else was asked for, in each schedule") {

@@ -18,6 +18,7 @@ constexpr double kMatters = 0.05;        // of the workers' time: less is not to
 constexpr double kUnevenHeads = 1.5;     // times the median head's time
 constexpr double kMoreWork = 1.25;       // times the FLOPs: a head that takes longer for other reasons has no more keys
 constexpr double kSlowWorker = 1.25;     // times as long per FLOP: floating clocks and causal blocks make 1.1
+constexpr double kInterrupted = 2;       // times the median task's time per FLOP; counted where it matters in all
 constexpr int kTasksToJudge = 3;         // of a worker, before its speed is judged
 constexpr double kLongestWakeUp = 2e-4;  // seconds: a sleeping thread takes some 50 us
 constexpr double kNearTheRoof = 0.7;     // of the read bandwidth
@@ -113,8 +114,38 @@ Finding slow_worker(const ProfiledRun& run) {
     }
     if (worst < kSlowWorker) return {};
     return fmt::format(
-        "worker {} needs {:.1f}x as long per FLOP as worker {}: another program shares its core, or it is a slower one", slow,
-        worst, fast);
+        "worker {} needs {:.1f}x as long for the same work as worker {}: another program shares its core, or it is a slower one",
+        slow, worst, fast);
+}
+
+/// Seconds per FLOP of the median task of a loop, whichever worker ran it.
+double median_cost(const Recording& recording, std::int32_t loop) {
+    std::vector<double> sample;
+    for (const TaskRecord& task : recording.tasks)
+        if (task.run == loop && task.flops > 0) sample.push_back(seconds_of(task) / task.flops);
+    return quartiles(sample).median;
+}
+
+/// Single tasks that take a multiple of what others of their kind take.
+Finding interrupted_tasks(const ProfiledRun& run) {
+    std::vector<double> costs;
+    for (std::int32_t loop = 0; loop < std::ssize(run.recording.loops); ++loop) costs.push_back(median_cost(run.recording, loop));
+    double worst = 0, lost = 0;
+    std::size_t count = 0;
+    for (const TaskRecord& task : run.recording.tasks) {
+        const double expected = task.flops * costs[static_cast<std::size_t>(task.run)];
+        if (expected <= 0 || seconds_of(task) < kInterrupted * expected) continue;
+        ++count;
+        worst = std::max(worst, seconds_of(task) / expected);
+        lost += seconds_of(task) - expected;
+    }
+    const double share = lost / run.recording.seconds / run.recording.threads;
+    if (share < kMatters) return {};
+    const std::string tasks = count == 1 ? "1 task takes" : fmt::format("{} tasks take up to", count);
+    return fmt::format(
+        "interrupted: {} {:.1f}x as long per FLOP as the median one, {} of the workers' time: another program ran on the core "
+        "meanwhile",
+        tasks, worst, percent(share));
 }
 
 Finding late_workers(const ProfiledRun& run, const Losses& lost) {
@@ -214,9 +245,9 @@ Losses losses(const ProfiledRun& run, const Recording& one_thread) {
 std::vector<std::string> diagnosis(const ProfiledRun& run, const Recording& one_thread, const OneThreadCosts& costs) {
     const Losses lost = losses(run, one_thread);
     std::vector<std::string> lines;
-    for (const Finding& finding : {granularity(run, costs), uneven_heads(run, lost), slow_worker(run), late_workers(run, lost),
-                                   long_tail(run, lost), serial_part(run, lost), unused_threads(run, lost), slower_tasks(run, lost),
-                                   at_the_bandwidth(run), largest_loss(run, lost)})
+    for (const Finding& finding : {granularity(run, costs), uneven_heads(run, lost), slow_worker(run), interrupted_tasks(run),
+                                   late_workers(run, lost), long_tail(run, lost), serial_part(run, lost), unused_threads(run, lost),
+                                   slower_tasks(run, lost), at_the_bandwidth(run), largest_loss(run, lost)})
         if (finding) lines.push_back(*finding);
     return lines;
 }

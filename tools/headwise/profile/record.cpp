@@ -16,7 +16,7 @@ namespace {
 constexpr double kWarmUpSeconds = 0.05;  // caches, page tables, clock, oneTBB's workers
 constexpr double kRecordSeconds = 3;     // for each setting, where the number of repetitions is left open
 constexpr int kMostRepeats = 21, kLeastRepeats = 3;
-constexpr int kYardstickRounds = 8;
+constexpr double kYardstickSeconds = 0.01;
 constexpr std::int64_t kMostTasks = 1 << 20;  // of a worker in one repetition, 100 MB
 
 /// A call of a workload in one setting, with the profile that records it.
@@ -112,6 +112,38 @@ RecordedRun summary(const RunSetting& setting, std::vector<Recording>& repetitio
     return run;
 }
 
+/// Measurements of the yardsticks at each number of threads.
+class YardstickSamples {
+  public:
+    YardstickSamples(Recorder::Teams& teams, MachineProbe& probe, std::span<const RunSetting> settings, double read_bytes)
+        : teams_(teams), probe_(probe), read_bytes_(read_bytes) {
+        for (const RunSetting& setting : settings) samples_[setting.threads];
+    }
+
+    void add() {
+        for (auto& [threads, sample] : samples_) {
+            ThreadTeam& team = *teams_.at(threads);
+            sample.fma.push_back(probe_.multiply_add_gflops(team, kYardstickSeconds));
+            sample.read.push_back(probe_.read_gigabytes(team, read_bytes_, kYardstickSeconds));
+        }
+    }
+
+    Yardsticks medians(int threads) const {
+        const Sample& sample = samples_.at(threads);
+        return {quartiles(sample.fma).median, quartiles(sample.read).median};
+    }
+
+  private:
+    struct Sample {
+        std::vector<double> fma, read;
+    };
+
+    Recorder::Teams& teams_;
+    MachineProbe& probe_;
+    double read_bytes_;
+    std::map<int, Sample> samples_;
+};
+
 /// After one repetition of each.
 void check_record_memory(const std::vector<std::vector<Recording>>& repetitions, int repeats) {
     double bytes = 0;
@@ -124,26 +156,8 @@ void check_record_memory(const std::vector<std::vector<Recording>>& repetitions,
 
 }  // namespace
 
-void Yardsticks::raise(const Yardsticks& other) {
-    fma_gflops = std::max(fma_gflops, other.fma_gflops);
-    read_gb_per_s = std::max(read_gb_per_s, other.read_gb_per_s);
-}
-
 Recorder::Recorder(Teams& teams, MachineProbe& probe, Repeats repeats, std::function<void(int)> show)
     : teams_(teams), probe_(probe), repeats_(repeats), show_(std::move(show)) {}
-
-std::map<int, Yardsticks> Recorder::yardsticks(const Workload& workload, std::span<const RunSetting> settings) {
-    std::map<int, Yardsticks> result;
-    for (const RunSetting& setting : settings) {
-        const auto [place, is_new] = result.try_emplace(setting.threads);
-        if (!is_new) continue;
-        ThreadTeam& team = *teams_.at(setting.threads);
-        for (int round = 0; round < kYardstickRounds; ++round)
-            place->second.raise(
-                {probe_.multiply_add_gflops(team, 0.005), probe_.read_gigabytes(team, workload.read_bytes(), 0.01)});
-    }
-    return result;
-}
 
 std::vector<RecordedRun> Recorder::record(Workload& workload, std::span<const RunSetting> settings) {
     std::vector<RecordedCall> calls;
@@ -151,24 +165,23 @@ std::vector<RecordedRun> Recorder::record(Workload& workload, std::span<const Ru
     ThreadCounters counters;  // of all threads, which the calls have made
     counters_ = counters.reason().empty() ? "available" : counters.reason();
 
-    const std::map<int, Yardsticks> before = yardsticks(workload, settings);
+    YardstickSamples samples(teams_, probe_, settings, workload.read_bytes());
     std::vector<std::vector<Recording>> repetitions(calls.size());
     const int most = repeats_.count > 0 ? repeats_.count : kMostRepeats;
     const double start = now(), patience = kRecordSeconds * static_cast<double>(calls.size());
     for (int repeat = 0; repeat < most; ++repeat) {
         if (repeats_.count == 0 && repeat >= kLeastRepeats && now() - start > patience) break;
         show_(repeat);
+        samples.add();
         for (std::size_t i = 0; i < calls.size(); ++i) repetitions[i].push_back(calls[i].repeat_and_record(counters));
         if (repeat == 0) check_record_memory(repetitions, most);
     }
-    const std::map<int, Yardsticks> after = yardsticks(workload, settings);
+    samples.add();
 
     std::vector<RecordedRun> runs;
     for (std::size_t i = 0; i < calls.size(); ++i) {
-        const RunSetting& setting = calls[i].setting();
-        RecordedRun& run = runs.emplace_back(summary(setting, repetitions[i]));
-        run.yardsticks = before.at(setting.threads);
-        run.yardsticks.raise(after.at(setting.threads));
+        runs.push_back(summary(calls[i].setting(), repetitions[i]));
+        runs.back().yardsticks = samples.medians(calls[i].setting().threads);
     }
     return runs;
 }

@@ -21,12 +21,11 @@ struct RunSetting {
     bool operator==(const RunSetting&) const = default;
 };
 
-/// What the threads of a run can do at most: the best of several short measurements.
+/// What the threads of a run can do at most: medians of measurements in turn with the repetitions, as other minutes have other
+/// peaks.
 struct Yardsticks {
     double fma_gflops = 0;
     double read_gb_per_s = 0;  ///< over as large a working set as the workload has
-
-    void raise(const Yardsticks& other);  ///< to the higher of both
 };
 
 /// All repetitions in one setting.
@@ -35,7 +34,7 @@ struct RecordedRun {
     int repeats = 0;
     Recording median;                  ///< the repetition of the median time; of an even number the lower one
     std::vector<double> task_seconds;  ///< on one thread: of each of its tasks, the median of all repetitions
-    Yardsticks yardsticks;             ///< measured before the first and after the last repetition
+    Yardsticks yardsticks;
 };
 
 /// Number of repetitions: 0 stands for up to 21, but at least 3, in a few seconds.
@@ -58,8 +57,6 @@ class Recorder {
     const std::string& counters() const { return counters_; }
 
   private:
-    std::map<int, Yardsticks> yardsticks(const Workload& workload, std::span<const RunSetting> settings);
-
     Teams& teams_;
     MachineProbe& probe_;
     Repeats repeats_;

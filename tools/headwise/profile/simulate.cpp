@@ -9,9 +9,20 @@
 
 namespace headwise::tools {
 
+double memory_stretch(int tasks, double busy) {
+    // Found for one task after the other: one more finds the queue as it is on average without it.
+    double waiting = 0, stretch = 1;
+    for (int count = 1; count <= tasks; ++count) {
+        const double at_memory = busy * (1 + waiting);
+        stretch = 1 - busy + at_memory;
+        waiting = count / stretch * at_memory;
+    }
+    return stretch;
+}
+
 double simulate(std::span<const SimulatedTask> tasks, int workers, double bandwidth) {
-    // All running tasks advance by the same factor, so one clock that slows down with it serves them all: on it a task ends where
-    // it began plus its seconds, whatever starts or ends beside it.
+    // All running tasks are stretched by the same factor, so one clock that slows down with it serves them all: on it a task ends
+    // where it began plus its seconds, whatever starts or ends beside it.
     using End = std::pair<double, std::size_t>;  // on that clock; task
     std::priority_queue<End, std::vector<End>, std::greater<>> running;
     double clock = 0, seconds = 0, demand = 0;
@@ -24,7 +35,9 @@ double simulate(std::span<const SimulatedTask> tasks, int workers, double bandwi
         }
         const auto [end, task] = running.top();
         running.pop();
-        seconds += (end - clock) * std::max(1.0, demand / bandwidth);
+        const auto count = static_cast<double>(running.size() + 1);
+        const double busy = std::min(demand / count / bandwidth, 1.0);
+        seconds += (end - clock) * (busy > 0 ? memory_stretch(static_cast<int>(count), busy) : 1);
         clock = end;
         demand -= tasks[task].bytes_per_second;
     }

@@ -81,13 +81,6 @@ double flops_of(const Loop& loop) {
     return flops;
 }
 
-/// One thread alone has shown that the memory gives as much as it drew.
-double bandwidth_of(const OneThreadCosts& costs, const std::vector<SimulatedTask>& tasks) {
-    double most = costs.bandwidth;
-    for (const SimulatedTask& task : tasks) most = std::max(most, task.bytes_per_second);
-    return most;
-}
-
 double loop_seconds(const OneThreadCosts& costs, const Loop& loop, int available, AttentionSchedule schedule) {
     const double worth = loop.of_heads ? costs.worth_workers : flops_of(loop) / kProductFlopsOfWorker;
     const int workers = bounded_workers(worth, available);
@@ -95,7 +88,7 @@ double loop_seconds(const OneThreadCosts& costs, const Loop& loop, int available
     std::vector<SimulatedTask> simulated;
     simulated.reserve(tasks.size());
     for (const Task& task : tasks) simulated.push_back({task.seconds, task.seconds > 0 ? task.bytes / task.seconds : 0});
-    return simulate(simulated, workers, bandwidth_of(costs, simulated));
+    return simulate(simulated, workers, costs.bandwidth);
 }
 
 /// The most heads that a loop has.
