@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "profile/expected_times.hpp"
 #include "statistics.hpp"
 
 namespace headwise::tools {
@@ -17,8 +18,8 @@ namespace {
 constexpr double kMatters = 0.05;        // of the workers' time: less is not told of
 constexpr double kUnevenHeads = 1.5;     // times the median head's time
 constexpr double kMoreWork = 1.25;       // times the FLOPs: a head that takes longer for other reasons has no more keys
-constexpr double kSlowWorker = 1.25;     // times as long per FLOP: floating clocks and causal blocks make 1.1
-constexpr double kInterrupted = 2;       // times the median task's time per FLOP; counted where it matters in all
+constexpr double kSlowWorker = 1.25;     // times as long for the same work: floating clocks make 1.1
+constexpr double kInterrupted = 2;       // times as long as usual; told where it matters in all
 constexpr int kTasksToJudge = 3;         // of a worker, before its speed is judged
 constexpr double kLongestWakeUp = 2e-4;  // seconds: a sleeping thread takes some 50 us
 constexpr double kNearTheRoof = 0.7;     // of the read bandwidth
@@ -89,63 +90,56 @@ Finding uneven_heads(const ProfiledRun& run, const Losses& lost) {
                        name_of(longest), longest.ratio_to_median, longest.flops / median, percent(longest.share));
 }
 
-/// Seconds per FLOP of each worker with enough tasks of one kind: the median of these.
-std::map<int, double> costs_per_flop(const Recording& recording, std::int32_t loop) {
+/// How many times as long as expected the tasks of each worker with enough of them take: the median of these.
+std::map<int, double> slowness_of_workers(const Recording& recording, const ExpectedTimes& expected) {
     std::map<int, std::vector<double>> samples;
     for (const TaskRecord& task : recording.tasks)
-        if (task.run == loop && task.flops > 0) samples[task.worker].push_back(seconds_of(task) / task.flops);
-    std::map<int, double> costs;
+        if (const auto seconds = expected.of(task)) samples[task.worker].push_back(seconds_of(task) / *seconds);
+    std::map<int, double> slowness;
     for (const auto& [worker, sample] : samples)
-        if (std::ssize(sample) >= kTasksToJudge) costs[worker] = quartiles(sample).median;
-    return costs;
+        if (std::ssize(sample) >= kTasksToJudge) slowness[worker] = quartiles(sample).median;
+    return slowness;
 }
 
-/// A worker whose tasks take longer than the same kind of tasks on the fastest one.
-Finding slow_worker(const ProfiledRun& run) {
-    double worst = 1;
-    int slow = 0, fast = 0;
-    for (std::int32_t loop = 0; loop < std::ssize(run.recording.loops); ++loop) {
-        const std::map<int, double> costs = costs_per_flop(run.recording, loop);
-        if (costs.size() < 2) continue;
-        const auto by_cost = [](const auto& a, const auto& b) { return a.second < b.second; };
-        const auto [least, most] = std::ranges::minmax_element(costs, by_cost);
-        if (const double ratio = most->second / least->second; ratio > worst)
-            worst = ratio, slow = most->first, fast = least->first;
-    }
-    if (worst < kSlowWorker) return {};
+/// A worker whose tasks take longer than the same work does on the fastest one.
+Finding slow_worker(const ProfiledRun& run, const ExpectedTimes& expected) {
+    const std::map<int, double> slowness = slowness_of_workers(run.recording, expected);
+    if (slowness.size() < 2) return {};
+    const auto [fast, slow] =
+        std::ranges::minmax_element(slowness, [](const auto& a, const auto& b) { return a.second < b.second; });
+    const double ratio = slow->second / fast->second;
+    if (ratio < kSlowWorker) return {};
     return fmt::format(
         "worker {} needs {:.1f}x as long for the same work as worker {}: another program shares its core, or it is a slower one",
-        slow, worst, fast);
+        slow->first, ratio, fast->first);
 }
 
-/// Seconds per FLOP of the median task of a loop, whichever worker ran it.
-double median_cost(const Recording& recording, std::int32_t loop) {
+/// How many times as long as expected the median task takes.
+double median_slowness(const Recording& recording, const ExpectedTimes& expected) {
     std::vector<double> sample;
     for (const TaskRecord& task : recording.tasks)
-        if (task.run == loop && task.flops > 0) sample.push_back(seconds_of(task) / task.flops);
+        if (const auto seconds = expected.of(task)) sample.push_back(seconds_of(task) / *seconds);
     return quartiles(sample).median;
 }
 
-/// Single tasks that take a multiple of what others of their kind take.
-Finding interrupted_tasks(const ProfiledRun& run) {
-    std::vector<double> costs;
-    for (std::int32_t loop = 0; loop < std::ssize(run.recording.loops); ++loop) costs.push_back(median_cost(run.recording, loop));
+/// Single tasks that take a multiple of what the same work does otherwise.
+Finding interrupted_tasks(const ProfiledRun& run, const ExpectedTimes& expected) {
+    const double slowness = median_slowness(run.recording, expected);
     double worst = 0, lost = 0;
     std::size_t count = 0;
     for (const TaskRecord& task : run.recording.tasks) {
-        const double expected = task.flops * costs[static_cast<std::size_t>(task.run)];
-        if (expected <= 0 || seconds_of(task) < kInterrupted * expected) continue;
+        const double usual = expected.of(task).value_or(0) * slowness;
+        if (usual <= 0 || seconds_of(task) < kInterrupted * usual) continue;
         ++count;
-        worst = std::max(worst, seconds_of(task) / expected);
-        lost += seconds_of(task) - expected;
+        worst = std::max(worst, seconds_of(task) / usual);
+        lost += seconds_of(task) - usual;
     }
     const double share = lost / run.recording.seconds / run.recording.threads;
     if (share < kMatters) return {};
     const std::string tasks = count == 1 ? "1 task takes" : fmt::format("{} tasks take up to", count);
     return fmt::format(
-        "interrupted: {} {:.1f}x as long per FLOP as the median one, {} of the workers' time: another program ran on the core "
-        "meanwhile",
-        tasks, worst, percent(share));
+        "interrupted: {} {:.1f}x as long as usual, {} of the workers' time: another program ran on the core meanwhile", tasks,
+        worst, percent(share));
 }
 
 Finding late_workers(const ProfiledRun& run, const Losses& lost) {
@@ -244,10 +238,12 @@ Losses losses(const ProfiledRun& run, const Recording& one_thread) {
 
 std::vector<std::string> diagnosis(const ProfiledRun& run, const Recording& one_thread, const OneThreadCosts& costs) {
     const Losses lost = losses(run, one_thread);
+    const ExpectedTimes expected(costs);
     std::vector<std::string> lines;
-    for (const Finding& finding : {granularity(run, costs), uneven_heads(run, lost), slow_worker(run), interrupted_tasks(run),
-                                   late_workers(run, lost), long_tail(run, lost), serial_part(run, lost), unused_threads(run, lost),
-                                   slower_tasks(run, lost), at_the_bandwidth(run), largest_loss(run, lost)})
+    for (const Finding& finding :
+         {granularity(run, costs), uneven_heads(run, lost), slow_worker(run, expected), interrupted_tasks(run, expected),
+          late_workers(run, lost), long_tail(run, lost), serial_part(run, lost), unused_threads(run, lost), slower_tasks(run, lost),
+          at_the_bandwidth(run), largest_loss(run, lost)})
         if (finding) lines.push_back(*finding);
     return lines;
 }
