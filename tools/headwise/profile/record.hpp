@@ -33,7 +33,7 @@ struct RecordedRun {
     RunSetting setting;
     int repeats = 0;
     Recording median;                  ///< the repetition of the median time; of an even number the lower one
-    std::vector<double> task_seconds;  ///< on one thread: of each of its tasks, the median of all repetitions
+    std::vector<double> task_seconds;  ///< on one thread: what each of its tasks takes over all repetitions
     Yardsticks yardsticks;
 };
 
