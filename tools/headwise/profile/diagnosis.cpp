@@ -209,7 +209,7 @@ Finding largest_loss(const ProfiledRun& run, const Losses& lost) {
                                                              {lost.slower, "tasks that are slower than on one thread"}}};
     const auto& [most, name] = *std::ranges::max_element(all);
     if (most < kMatters)
-        return fmt::format("balanced: no loss reaches {}; the largest is {}, {}", percent(kMatters), name,
+        return fmt::format("balanced: no loss reaches {:.0f} %; the largest is {}, {}", 100 * kMatters, name,
                            percent(std::max(most, 0.0)));
     return fmt::format("the largest loss is {}: {} of the workers' time", name, percent(most));
 }
