@@ -16,7 +16,8 @@
 // with what is in the cache. There rows are fetched into the second-level cache, kFetchAhead before they are read: while the last
 // query rows are at it, as the first ones wait for memory themselves. (1 thread, Zen 4, GB/s without and with: 4 query rows 22.5
 // and 24, from pages of 16 9.7 and 19, of 64 16 and 23, [B, S, H, D] 10 and 14; 8 query rows 14.8 and 20.5; but 1 query row 29 and
-// 22, 2 rows 29 and 24. 2 threads, pages of 16: 18 and 30 of 33. Software reads 21 at most, in whatever order: docs/performance.md.) Layouts, with D, Dv = dimensions padded to vectors:
+// 22, 2 rows 29 and 24. 2 threads, pages of 16: 18 and 30 of 33. Software reads 21 at most, in whatever order:
+// docs/performance.md.) Layouts, with D, Dv = dimensions padded to vectors:
 //   queries      [rows][D]             zero beyond head_dim
 //   scores       [2][rows][kKeyBlock]  of the block whose values are read and of the next
 //   accumulators [rows][Dv]            zero beyond value_dim
