@@ -318,10 +318,14 @@ class AttentionRun {
 
     Denominator denominator(const AttentionBlock& block, std::int64_t row, std::int64_t head) const {
         const double max = block.row_max[row], sum = block.row_sum[row];
-        if (arguments_.sinks.empty()) return {1 / block.row_sum[row], arguments_.log_sum_exp.data ? max + std::log2(sum) : 0};
-        const double sink = sink_of(head), reference = std::max(max, sink), own = std::exp2(max - reference);
-        const double total = sum * own + std::exp2(sink - reference);
-        return {static_cast<float>(own / total), reference + std::log2(total)};
+        const bool wants_log = arguments_.log_sum_exp.data != nullptr;
+        if (arguments_.sinks.empty()) return {1 / block.row_sum[row], wants_log ? max + std::log2(sum) : 0};
+        // Of the row's largest weight and the sink the larger one is 1 (NaN if it is infinite, as in the formula): a single power
+        // of two, and a logarithm only where it is asked for, or rows of 1024 keys would take 1 % longer.
+        const double sink = sink_of(head), reference = std::max(max, sink);
+        const double larger = 1 + (reference - reference), smaller = std::exp2(std::min(max, sink) - reference);
+        const double own = max >= sink ? larger : smaller, total = sum * own + (max >= sink ? smaller : larger);
+        return {static_cast<float>(own / total), wants_log ? reference + std::log2(total) : 0};
     }
 
     struct CommonDenominator {

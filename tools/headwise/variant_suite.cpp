@@ -109,7 +109,7 @@ std::vector<VariantEntry> variant_suite(const VariantShapes& shapes) {
                {"window wider than everything", add_wide_window, kPositionGoal},
                {"ALiBi", add_alibi, kPositionGoal},
                {"softcap", add_softcap, kSoftcapGoal},
-               {"sinks", add_sinks},
+               {"sinks", add_sinks, kRowGoal},
                {"log-sum-exp", add_log_sum_exp, kRowGoal},
                {"scales per head", add_scales},
                {"pages of 16, shuffled", in_pages, kPageGoal},
