@@ -14,7 +14,7 @@ class IttTasks {
     void end() const noexcept;
 
   private:
-    void* name_ = nullptr;  // the collector's handle of the operation
+    [[maybe_unused]] void* name_ = nullptr;  // the collector's handle of the operation
 };
 
 }  // namespace headwise::runtime
