@@ -89,7 +89,7 @@ LoopRecorder::~LoopRecorder() {
     profile_.dropped.load(std::memory_order_acquire);
     run_.end_ns = alone() ? end_of_last_ : now();
     if (profile_.run_count < profile_.most_runs)
-        profile_.runs[profile_.run_count++] = run_;
+        profile_.runs[static_cast<std::size_t>(profile_.run_count++)] = run_;
     else
         profile_.dropped.fetch_add(1, std::memory_order_relaxed);
     profile_.in_loop = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "profile/profile_reports.hpp"
 #include "report_machine.hpp"
@@ -71,7 +72,7 @@ std::string head_text(const HeadShare& head) {
 
 std::string heads_text(const ProfiledRun& run) {
     std::vector<HeadShare> heads = run.heads;
-    std::ranges::stable_sort(heads, std::ranges::greater{}, &HeadShare::seconds);
+    std::ranges::sort(heads, {}, [](const HeadShare& head) { return std::tuple(-head.seconds, head.batch, head.head); });
     std::string text = fmt::format("  {:>10}{:>12}{:>12}{:>12}{:>12}{:>12}  {}\n", "head", "batch", "time", "share", "GF/s",
                                    "of median", "workers");
     for (const HeadShare& head : std::span(heads).first(std::min(heads.size(), kShownHeads))) text += head_text(head);

@@ -104,10 +104,12 @@ void add_run(const ProfileJson& run, Numbers& numbers, ProfileJson& trace) {
     for (const ProfileJson& task : run.at("tasks"))
         events.push_back(task_slice(task, process, threads.at(task.at("worker").get<int>())));
     add_busy_workers(run.at("tasks"), process, events);
-    std::stable_sort(events.begin(), events.end(), [](const ProfileJson& a, const ProfileJson& b) {
-        return a.at("ts").get<double>() < b.at("ts").get<double>();
-    });
-    for (ProfileJson& event : events) trace.push_back(std::move(event));
+    std::multimap<double, ProfileJson> in_time;  // those that begin together stay in this order
+    for (ProfileJson& event : events) {
+        const double begin = event.at("ts").get<double>();
+        in_time.emplace(begin, std::move(event));
+    }
+    for (auto& [begin, event] : in_time) trace.push_back(std::move(event));
 }
 
 }  // namespace
