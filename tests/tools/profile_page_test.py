@@ -52,6 +52,7 @@ addEventListener("load", () => setTimeout(() => {
   const canvas = document.querySelector("canvas.timeline");
   const box = canvas.getBoundingClientRect();
   const move = (x, y) => canvas.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + x, clientY: box.top + y, bubbles: true }));
+  canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "0", bubbles: true })); // draws it, whether its place is known to be laid out or not
   move(90, 60);
   note("hovered", document.getElementById("tooltip").innerText);
   move(90, 5);
