@@ -130,7 +130,7 @@ class AttentionRun {
     /// The places are in the worker's part of the workspace, or there is but one, `own`. With chunks = 0 the items are the chunks
     /// of the blocks.
     Item find(int worker, std::int64_t item, std::int64_t chunks, BlockPlace& own) const {
-        if (part_ == Part::shared) return find_shared(workspace_.places(worker), item, chunks == 0 ? shared_.chunks : chunks);
+        if (part_ == Part::shared) return find_shared(workspace_.places(worker), item, chunks);
         const std::int64_t chunk = find_own(own, item, chunks);
         return {{&own, 1}, chunk};
     }
@@ -159,22 +159,21 @@ class AttentionRun {
 
     /// Blocks of shared keys are numbered head by head; their rows are those of all sequences that share, one behind the other.
     Item find_shared(BlockPlace* places, std::int64_t item, std::int64_t chunks) const {
-        const std::int64_t index = item / chunks, row = index % shared_.blocks * shared_.block_rows;
-        const std::int64_t end = std::min(row + shared_.block_rows, shared_.rows);
+        BlockPlace all;
+        const std::int64_t chunk = find_rows(all, item, chunks), end = all.row + all.rows;
         const std::int64_t* first_row = workspace_.first_shared_row();
-        std::int64_t b = std::upper_bound(first_row, first_row + call_.shape.batch + 1, row) - first_row - 1;
         std::size_t count = 0;
-        for (; first_row[b] < end; ++b) {
-            const std::int64_t begin = std::max(row, first_row[b]), last = std::min(end, first_row[b + 1]);
+        for (std::int64_t b = all.b; first_row[b] < end; ++b) {
+            const std::int64_t begin = std::max(all.row, first_row[b]), last = std::min(end, first_row[b + 1]);
             if (begin == last) continue;
             places[count++] = {.b = b,
                                .sequence = sequence_at(arguments_, b),
                                .schedule = shared_,
-                               .kv_head = index / shared_.blocks,
+                               .kv_head = all.kv_head,
                                .row = begin - first_row[b],
                                .rows = last - begin};
         }
-        return {{places, count}, item % chunks};
+        return {{places, count}, chunk};
     }
 
     /// The rows of an item, in blocks of shared keys as if all were of the sequence of the first. Returns the chunk.

@@ -66,15 +66,6 @@ void check_tasks(const std::vector<TaskRecord>& tasks, const AttentionExplanatio
     CHECK(most == doctest::Approx(explanation.most_task_flops));
 }
 
-std::vector<float> all_results(const VariantCall& call) {
-    std::vector<float> all;
-    for (std::size_t b = 0; b < call.sequences.size(); ++b) {
-        const std::vector<float> some = call.results(b);
-        all.insert(all.end(), some.begin(), some.end());
-    }
-    return all;
-}
-
 TEST_CASE("the tasks are those that explain() announces, and every schedule gives the same bits") {
     constexpr Packing kPackings[] = {Packing::padded, Packing::ragged, Packing::paged};
     std::size_t turn = 0;
@@ -99,7 +90,7 @@ TEST_CASE("the tasks are those that explain() announces, and every schedule give
                         if (&sequences == &kFewBlocks)
                             CHECK(e.keys_split == (threads > 1 && schedule == AttentionSchedule::automatic));
                     });
-                    const std::vector<float> results = all_results(call);
+                    const std::vector<float> results = call.results();
                     if (expected.empty()) expected = results;
                     CHECK(same_bits(results, expected));
                 }
@@ -126,7 +117,7 @@ TEST_CASE("shared keys are a run of their own, with tasks that explain() announc
                     if (schedule == AttentionSchedule::heads) CHECK(profile.runs()[0].tasks == call.shape.num_kv_heads);
                     check_tasks(tasks, AttentionPlan(call.shape, call.options).explain(call.arguments));
                 });
-                const std::vector<float> results = all_results(call);
+                const std::vector<float> results = call.results();
                 if (expected.empty()) expected = results;
                 CHECK(same_bits(results, expected));
             }

@@ -74,6 +74,8 @@ class VariantCall {
 
     /// out and then log_sum_exp of a sequence, in the order [head, query, dim].
     std::vector<float> results(std::size_t b) const;
+    /// Those of all sequences, one after the other.
+    std::vector<float> results() const;
 
     /// Rows and elements of a sequence, by indices within it.
     float* query(std::size_t b, std::int64_t h, std::int64_t i) const;

@@ -66,6 +66,15 @@ std::vector<float> VariantCall::results(std::size_t b) const {
     return all;
 }
 
+std::vector<float> VariantCall::results() const {
+    std::vector<float> all;
+    for (std::size_t b = 0; b < sequences.size(); ++b) {
+        const std::vector<float> some = results(b);
+        all.insert(all.end(), some.begin(), some.end());
+    }
+    return all;
+}
+
 bool VariantCall::sees_by_position(std::size_t b, std::int64_t i, std::int64_t j) const {
     const SequenceSizes& s = sequences[b];
     const bool top_left =

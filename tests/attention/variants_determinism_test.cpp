@@ -19,15 +19,6 @@ const std::vector<SequenceSizes> kMoreBlocks = {{60, 70, 13}, {1, 2600, 11}, {3,
 // Lets oneTBB really start the threads that an arena asks for, however few cores there are.
 const oneapi::tbb::global_control kEightThreads(oneapi::tbb::global_control::max_allowed_parallelism, 8);
 
-std::vector<float> all_results(const VariantCall& call) {
-    std::vector<float> all;
-    for (std::size_t b = 0; b < call.sequences.size(); ++b) {
-        const std::vector<float> some = call.results(b);
-        all.insert(all.end(), some.begin(), some.end());
-    }
-    return all;
-}
-
 TEST_CASE("the same bits with 1, 2, 3 and 8 threads, chunks of keys being tasks or not") {
     constexpr Packing kPackings[] = {Packing::padded, Packing::ragged, Packing::paged};
     std::size_t turn = 0;
@@ -45,7 +36,7 @@ TEST_CASE("the same bits with 1, 2, 3 and 8 threads, chunks of keys being tasks 
                     if (few) CHECK(e.keys_split == (threads > 1));
                     call.run();
                 });
-                const std::vector<float> results = all_results(call);
+                const std::vector<float> results = call.results();
                 if (threads == 1) expected = results;
                 CHECK(same_bits(results, expected));
             }

@@ -83,6 +83,14 @@ TensorView<float, 4> AttentionTensors::out() const {
     return view(out_data.data(), sizes.layout, out_view_extents());
 }
 
+AttentionArguments AttentionTensors::with_tensors(AttentionArguments arguments) const {
+    arguments.query = query();
+    arguments.key = key();
+    arguments.value = value();
+    arguments.out = out();
+    return arguments;
+}
+
 TensorView<const float, 4> AttentionTensors::expected() const {
     const Extents e = out_view_extents();
     return view<const float>(expected_data.data(), sizes.layout, {e[0], e[1], std::ssize(expected_rows), e[3]});

@@ -27,6 +27,9 @@ struct AttentionTensors {
     TensorView<const float, 4> key() const;
     TensorView<const float, 4> value() const;
     TensorView<float, 4> out() const;
+
+    /// The arguments with these four.
+    AttentionArguments with_tensors(AttentionArguments arguments) const;
     TensorView<const float, 4> expected() const;  ///< [batch, heads, expected_rows.size(), value_dim]
 
     /// [batch, heads, length, dim]

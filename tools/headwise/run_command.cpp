@@ -51,11 +51,7 @@ struct RunCall {
     }
 
     AttentionArguments arguments() const {
-        AttentionArguments result = rules.arguments();
-        result.query = tensors.query();
-        result.key = tensors.key();
-        result.value = tensors.value();
-        result.out = tensors.out();
+        AttentionArguments result = tensors.with_tensors(rules.arguments());
         result.log_sum_exp = log_sum_exp_view();
         result.shared_keys = shared_keys;
         return result;

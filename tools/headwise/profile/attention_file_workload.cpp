@@ -49,14 +49,7 @@ class AttentionFileWorkload final : public Workload {
         return AttentionPlan(sizes.shape, options);
     }
 
-    AttentionArguments arguments() const {
-        AttentionArguments result = rules_.arguments();
-        result.query = tensors_.query();
-        result.key = tensors_.key();
-        result.value = tensors_.value();
-        result.out = tensors_.out();
-        return result;
-    }
+    AttentionArguments arguments() const { return tensors_.with_tensors(rules_.arguments()); }
 
     AttentionTensors tensors_;
     AttentionRules rules_;
