@@ -28,9 +28,18 @@ constexpr std::int64_t kMaxDepth = 1024;
 constexpr double kWorkOfTask = 1 << 20;
 constexpr std::int64_t kItemsOfWorker = 8;
 
+// A virtual machine may report its host's last cache (260 MiB were seen), of which it gets a slice.
+// Panels of half of that are mapped anew at each call and take three times as long as those of a smaller cache.
+CacheSizes plausible(CacheSizes caches) {
+    caches.l2 = std::min<std::int64_t>(caches.l2, 4 << 20);
+    caches.l3 = std::min<std::int64_t>(caches.l3, 32 << 20);
+    return caches;
+}
+
 }  // namespace
 
-MatmulBlocking choose_blocking(const MatmulProblem& p, const CacheSizes& caches, int workers) {
+MatmulBlocking choose_blocking(const MatmulProblem& p, const CacheSizes& reported, int workers) {
+    const CacheSizes caches = plausible(reported);
     MatmulBlocking block;
     block.pack_b = p.b == PanelSource::columns ||
                    (p.b == PanelSource::rows && p.m >= kRowsWorthPacking &&

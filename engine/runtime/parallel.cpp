@@ -4,6 +4,7 @@
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/partitioner.h>
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
 
 #include <algorithm>
 #include <atomic>
@@ -18,6 +19,19 @@ constexpr std::int64_t kReserveUntil = 4;
 
 // Work that is worth waking one more worker for.
 constexpr double kMinMicrosecondsPerWorker = 20;
+
+// What a call within somebody else's tasks needs:
+// - A context of its own: when the caller's group is cancelled, or a sibling of the caller throws, the loop still runs to its end.
+// - The caller's floating-point modes (rounding, denormals, traps) on every worker, or bits would depend on who runs an item.
+// - Isolation: a thread that waits for the last lanes takes no other task. Another task of the caller would start within this
+//   call, on top of the workspace or the lock that its thread holds.
+// Beside a plain loop of two lanes (1.3 us), in turn, the three cost -3 ns, within -205 to 121 (Zen 4, oneTBB 2021.8).
+template <class Function>
+void in_callers_environment(const Function& function) {
+    tbb::task_group_context context(tbb::task_group_context::isolated,
+                                    tbb::task_group_context::default_traits | tbb::task_group_context::fp_settings);
+    tbb::this_task_arena::isolate([&] { function(context); });
+}
 
 // One oneTBB task per worker, each drawing items until none is left, rather than one per item: scratch memory belongs to a worker
 // and not to a thread, so its amount is known beforehand and nested or foreign arenas do no harm; the order of the items is kept
@@ -34,24 +48,24 @@ void run_lanes(int lanes, std::int64_t items, const StartLane& start_lane) {
     // promises as much, out of ThreadSanitizer's sight.
     std::atomic<std::int64_t> next;
     next.store(0, std::memory_order_release);
-    tbb::parallel_for(
-        tbb::blocked_range<int>(0, lanes, 1),
-        [&](const tbb::blocked_range<int>& range) {
-            const auto draw = [&] { return next.fetch_add(1, std::memory_order_acq_rel); };
-            for (int lane = range.begin(); lane != range.end(); ++lane) {
-                std::int64_t item = draw();
-                if (item >= items) continue;
-                auto run = start_lane(lane);
-                while (item < items) {
-                    // Towards the end nobody holds an item in reserve: another worker may be free for it sooner.
-                    const std::int64_t upcoming = item + kReserveUntil * lanes < items ? draw() : kUnknownItem;
-                    // The others may have drawn the rest meanwhile.
-                    run(item, upcoming < items ? upcoming : kUnknownItem);
-                    item = upcoming == kUnknownItem ? draw() : upcoming;
-                }
+    const auto draw_items = [&](const tbb::blocked_range<int>& range) {
+        const auto draw = [&] { return next.fetch_add(1, std::memory_order_acq_rel); };
+        for (int lane = range.begin(); lane != range.end(); ++lane) {
+            std::int64_t item = draw();
+            if (item >= items) continue;
+            auto run = start_lane(lane);
+            while (item < items) {
+                // Towards the end nobody holds an item in reserve: another worker may be free for it sooner.
+                const std::int64_t upcoming = item + kReserveUntil * lanes < items ? draw() : kUnknownItem;
+                // The others may have drawn the rest meanwhile.
+                run(item, upcoming < items ? upcoming : kUnknownItem);
+                item = upcoming == kUnknownItem ? draw() : upcoming;
             }
-        },
-        tbb::simple_partitioner{});
+        }
+    };
+    in_callers_environment([&](tbb::task_group_context& context) {
+        tbb::parallel_for(tbb::blocked_range<int>(0, lanes, 1), draw_items, tbb::simple_partitioner{}, context);
+    });
     next.load(std::memory_order_acquire);
 }
 

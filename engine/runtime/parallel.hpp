@@ -21,7 +21,9 @@ inline constexpr std::int64_t kUnknownItem = -1;
 /// arena, the caller among them; worker is in [0, workers) and no two calls with the same worker overlap, so it may index scratch
 /// memory. Items are drawn in order from one counter: put the costliest first. Which worker gets an item is open; `upcoming` is the
 /// one that this worker gets next, or kUnknownItem, so that it may fetch ahead. With one worker or one item no task is made. body
-/// must not throw. Returns when all calls have. A loop with a description is recorded where the calling thread has a profile.
+/// must not throw. Returns when all calls have, also where the caller's task group is cancelled; meanwhile the calling thread runs
+/// no task that is not of this loop, and workers compute in its floating-point modes. A loop with a description is recorded where
+/// the calling thread has a profile.
 void for_each_item(int workers, std::int64_t items,
                    void (*body)(void* context, int worker, std::int64_t item, std::int64_t upcoming), void* context,
                    const ItemDescription& description);

@@ -1,9 +1,9 @@
 #include "engine/runtime/workspace_pool.hpp"
 
-#include <algorithm>
 #include <array>
 #include <mutex>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 namespace headwise::runtime {
@@ -16,7 +16,8 @@ struct Buffer {
     std::size_t capacity = 0;
 };
 
-/// Idle buffers. A fixed number of places: a program that runs more calls at once than that gives the surplus back to the system.
+/// Idle buffers, in a fixed number of places. It has no destructor: calls from static destructors, atexit handlers and threads that
+/// outlive main() find it as it was.
 class Pool {
   public:
     /// The smallest idle buffer that is large enough; an empty one if there is none.
@@ -25,42 +26,79 @@ class Pool {
         Buffer* best = nullptr;
         for (Buffer& idle : idle_)
             if (idle.capacity >= bytes && idle.data && (!best || idle.capacity < best->capacity)) best = &idle;
-        return best ? std::exchange(*best, {}) : Buffer{};
+        if (!best) return {};
+        total_ -= best->capacity;
+        return std::exchange(*best, {});
     }
 
-    /// Keeps the buffer in place of the smallest idle one, and returns that (or the buffer itself), to be freed.
-    Buffer give(Buffer buffer) {
-        if (buffer.capacity > kMostKept) return buffer;
+    /// Keeps the buffer. Small idle ones go first where there is no room: a large one serves small requests, too.
+    void give(Buffer buffer) {
+        while (buffer.data) {
+            const Buffer surplus = keep(buffer);
+            ::operator delete(surplus.data, kAlignment);
+        }
+    }
+
+    /// Frees what is idle, and from now on what comes back.
+    void close() {
         const std::scoped_lock lock(mutex_);
-        Buffer& smallest =
-            *std::min_element(idle_.begin(), idle_.end(), [](const Buffer& a, const Buffer& b) { return a.capacity < b.capacity; });
-        if (smallest.capacity < buffer.capacity) std::swap(smallest, buffer);
-        return buffer;
+        for (Buffer& idle : idle_) ::operator delete(std::exchange(idle, {}).data, kAlignment);
+        total_ = 0;
+        closed_ = true;
     }
 
-    ~Pool() {
-        for (const Buffer& idle : idle_) ::operator delete(idle.data, kAlignment);
+    std::size_t idle() {
+        const std::scoped_lock lock(mutex_);
+        return total_;
     }
 
   private:
-    // A call that works in more than this takes so long that getting the memory anew is nothing; kept, it would be lost to
-    // everybody else.
-    static constexpr std::size_t kMostKept = std::size_t{64} << 20;
+    /// Keeps the buffer, which is empty then, or makes room for it. Returns what is to be freed, outside of the lock.
+    Buffer keep(Buffer& buffer) {
+        const std::scoped_lock lock(mutex_);
+        if (closed_ || buffer.capacity > kMostIdleWorkspace) return std::exchange(buffer, {});
+        Buffer* smallest = nullptr;
+        Buffer* free = nullptr;
+        for (Buffer& idle : idle_) {
+            if (!idle.data)
+                free = &idle;
+            else if (!smallest || idle.capacity < smallest->capacity)
+                smallest = &idle;
+        }
+        if (free && total_ + buffer.capacity <= kMostIdleWorkspace) {
+            total_ += buffer.capacity;
+            *free = std::exchange(buffer, {});
+            return {};
+        }
+        if (smallest->capacity >= buffer.capacity) return std::exchange(buffer, {});
+        total_ -= smallest->capacity;
+        return std::exchange(*smallest, {});
+    }
 
     std::mutex mutex_;
     std::array<Buffer, 16> idle_{};
+    std::size_t total_ = 0;
+    bool closed_ = false;
 };
+static_assert(std::is_trivially_destructible_v<Pool>);
 
-Pool& pool() {
-    static Pool instance;
-    return instance;
-}
+constinit Pool pool;
+
+/// Gives memory back when the library is unloaded or the process ends.
+struct CloseAtExit {
+    ~CloseAtExit() { pool.close(); }
+};
+const CloseAtExit close_at_exit;
 
 }  // namespace
 
+std::size_t idle_workspace() noexcept {
+    return pool.idle();
+}
+
 PooledWorkspace::PooledWorkspace(std::size_t bytes) : data_(nullptr), size_(bytes), capacity_(0) {
     if (bytes == 0) return;
-    Buffer buffer = pool().take(bytes);
+    Buffer buffer = pool.take(bytes);
     if (!buffer.data) {
         buffer.capacity = (bytes + 4095) & ~std::size_t{4095};
         buffer.data = static_cast<std::byte*>(::operator new(buffer.capacity, kAlignment));
@@ -71,8 +109,7 @@ PooledWorkspace::PooledWorkspace(std::size_t bytes) : data_(nullptr), size_(byte
 
 PooledWorkspace::~PooledWorkspace() {
     if (!data_) return;
-    const Buffer surplus = pool().give({data_, capacity_});
-    ::operator delete(surplus.data, kAlignment);
+    pool.give({data_, capacity_});
 }
 
 }  // namespace headwise::runtime

@@ -120,6 +120,17 @@ TEST_CASE("a block of a and a panel of b stay in the second cache, what is packe
     });
 }
 
+TEST_CASE("what is packed stays small whatever cache is reported") {
+    for_each_setting([](const Setting& s, const MatmulBlocking&) {
+        CacheSizes absurd = s.caches;
+        absurd.l2 = absurd.l3 = std::int64_t{1} << 50;
+        const MatmulBlocking b = choose_blocking(s.problem, absurd, s.workers);
+        const std::int64_t panel = s.problem.tile_columns * b.kc * kFloat;
+        if (b.pack_b) CHECK(b.workers * b.packed_b_size * kFloat <= (std::int64_t{16} << 20) + b.workers * panel);
+        CHECK(b.mc * b.kc * kFloat <= (std::int64_t{2} << 20) + s.problem.tile_rows * b.kc * kFloat);
+    });
+}
+
 TEST_CASE("the buffers hold what is packed") {
     for_each_setting([](const Setting& s, const MatmulBlocking& b) {
         // Rows of a packed block of a are filled up to vectors of at most 16.

@@ -45,6 +45,23 @@ TEST_CASE("buffers in use at once are apart, with more of them than the pool has
     for (const PooledWorkspace* workspace : workspaces) delete workspace;
 }
 
+TEST_CASE("what is idle is bounded, and a call that repeats gets its buffer back") {
+    std::uintptr_t last = 0;
+    for (std::size_t megabytes = 24; megabytes <= 42; ++megabytes)
+        for (int call = 0; call < 2; ++call) {
+            const PooledWorkspace workspace(megabytes << 20);
+            const auto at = reinterpret_cast<std::uintptr_t>(workspace.bytes().data());
+            if (call == 1) CHECK(at == last);
+            last = at;
+        }
+    CHECK(runtime::idle_workspace() <= runtime::kMostIdleWorkspace);
+    {
+        const PooledWorkspace larger(runtime::kMostIdleWorkspace + 1);
+        CHECK(runtime::idle_workspace() <= runtime::kMostIdleWorkspace);
+    }
+    CHECK(runtime::idle_workspace() <= runtime::kMostIdleWorkspace);
+}
+
 TEST_CASE("many threads borrow at once") {
     std::atomic<int> faults = 0;
     std::vector<std::thread> threads;
