@@ -151,7 +151,7 @@ struct KeyRows {
         const float block_max = S::reduce_max(largest);
         if (block_max > block.row_max[row] + kRescaleThreshold) {
             const F difference = S::broadcast(block.row_max[row]) - S::broadcast(block_max);
-            const F factor = exp2<S>(difference);
+            const F factor = exp2_weight<S>(difference);
             block.row_max[row] = block_max;
             float sum[W];
             S::store(sum, S::broadcast(block.row_sum[row]) * factor);
@@ -172,14 +172,13 @@ struct KeyRows {
     // ---- values
 
     /// accumulators[r][d .. d + Columns W) += sum over the keys [begin, end) of weights[r][key] * values[key]. With Tail the last
-    /// vector is cut at value_dim.
+    /// vector is cut at value_dim. The keys' own sum begins at zero: one chain over all keys of a chunk loses digits.
     template <int Rows, int Columns, bool Tail, class Cursor>
     static HEADWISE_INLINE void value_tile(Cursor values, std::int64_t d, std::int64_t value_dim, const float* weights,
                                            float* accumulators, int begin, int end) {
         const std::int64_t stride = padded(value_dim);
         F sum[Rows][Columns];
-        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int c = 0; c < Columns; ++c) sum[r][c] =
-            S::load(accumulators + r * stride + d + c * W);
+        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int c = 0; c < Columns; ++c) sum[r][c] = S::zero();
         HEADWISE_NO_UNROLL for (int key = begin; key < end; ++key) {
             const float* value = values.next() + d;
             keep_address(value);
@@ -193,8 +192,10 @@ struct KeyRows {
                 HEADWISE_UNROLL for (int c = 0; c < Columns; ++c) sum[r][c] = S::fma(w, x[c], sum[r][c]);
             }
         }
-        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int c = 0; c < Columns; ++c)
-            S::store(accumulators + r * stride + d + c * W, sum[r][c]);
+        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int c = 0; c < Columns; ++c) {
+            float* to = accumulators + r * stride + d + c * W;
+            S::store(to, S::load(to) + sum[r][c]);
+        }
     }
 
     /// All value columns of the keys [begin, end), the next ones of `values`, for `Rows` rows from `row` on, `Columns` vectors at a
@@ -386,7 +387,7 @@ struct KeyRows {
         for (std::int64_t row = 0; row < into.rows; ++row) {
             const F max_a = S::broadcast(into.row_max[row]), max_b = S::broadcast(from.row_max[row]);
             const F max = S::max(max_a, max_b);
-            const F a = exp2<S>(max_a - max), b = exp2<S>(max_b - max);
+            const F a = exp2_weight<S>(max_a - max), b = exp2_weight<S>(max_b - max);
             float lanes[W];
             S::store(lanes, max);
             into.row_max[row] = lanes[0];

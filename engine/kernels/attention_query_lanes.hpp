@@ -135,15 +135,15 @@ struct QueryLanes {
         const std::int64_t at = vector * W;
         const F old_max = c.fresh ? S::broadcast(kNoKeyYet) : S::load(c.block.row_max + at), block_max = S::load(c.block_max + at);
         const auto rises = S::less(old_max + S::broadcast(kRescaleThreshold), block_max);
-        F max = old_max, sum = c.fresh ? S::zero() : S::load(c.block.row_sum + at);
+        F max = old_max, before = c.fresh ? S::zero() : S::load(c.block.row_sum + at);
         if (c.fresh) {
             max = S::select(rises, block_max, old_max);
             S::store(c.block.row_max + at, max);
         } else if (S::any(rises)) {
             max = S::select(rises, block_max, old_max);
-            const F factor = exp2<S>(old_max - max);  // exactly 1 in lanes that do not rise
+            const F factor = exp2_weight<S>(old_max - max);  // exactly 1 in lanes that do not rise
             S::store(c.block.row_max + at, max);
-            sum = sum * factor;
+            before = before * factor;
             float* accumulator = c.block.accumulators + at;
             for (std::int64_t d = 0; d < c.block.value_dim; ++d, accumulator += c.stride)
                 S::store(accumulator, S::load(accumulator) * factor);
@@ -151,6 +151,9 @@ struct QueryLanes {
         const std::int64_t stride = c.stride;
         float* score = c.block.scores + begin * stride + at;
         int key = begin;
+        // A key block's own sum, from zero and key by key, as value tiles add values: one chain over all keys loses five digits of
+        // a million small weights, and values that are all 1 come out as 1, since both sums are made of the same additions.
+        F sum = S::zero();
         // Enough chains in flight (4 and 8 are within 3 %), and key blocks are multiples of it. Two where more do not fit.
         constexpr int kUnroll = S::kRegisters == 32 ? 6 : 2;
         for (; key + kUnroll <= end; key += kUnroll, score += kUnroll * stride) {
@@ -164,7 +167,7 @@ struct QueryLanes {
             S::store(score, w);
             sum = sum + w;
         }
-        S::store(c.block.row_sum + at, sum);
+        S::store(c.block.row_sum + at, before + sum);
     }
 
     // ---- values

@@ -39,6 +39,11 @@ struct Avx512 : XsimdPrimitives<xsimd::avx512dq>, X86MaskBits {
     }
     /// x * 2^n, correctly rounded into the denormals, for integral n in [-252, 254]; here also for any other.
     static HEADWISE_INLINE Floats scale_by_power_of_two(Floats x, Floats n) { return _mm512_scalef_ps(x, n); }
+    /// Not a < b: also where either is NaN.
+    static HEADWISE_INLINE Mask not_less(Floats a, Floats b) { return Mask(_mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ)); }
+    /// a - b and scale_by_power_of_two(), or 0 where the mask is not set; what a, x and n hold there raises no flag.
+    static HEADWISE_INLINE Floats subtract_or_zero(Mask mask, Floats a, Floats b) { return _mm512_maskz_sub_ps(mask, a, b); }
+    static HEADWISE_INLINE Floats scale_or_zero(Mask mask, Floats x, Floats n) { return _mm512_maskz_scalef_ps(mask, x, n); }
 
     /// The first `count` (0..16) floats; the other lanes are 0 and their memory is not touched.
     static HEADWISE_INLINE Floats load_tail(const float* p, std::int64_t count) {

@@ -6,30 +6,31 @@ namespace headwise {
 namespace {
 
 /// p of degree 5 without its constant ln 2, divided by r, such that 2^r = 1 + r p(r) for r in [-0.5, 0.5]; minimax in relative
-/// error (Remez; 2.6e-9, 3.0e-9 with coefficients rounded to float). One degree less costs 1.3 ULP.
+/// error (Remez; 2.6e-9, 3.0e-9 with coefficients rounded to float). One degree less costs 1.3 ULP. `scale`, a power of two known
+/// when it is compiled, multiplies the coefficients and so, exactly, the result; here and in exp2_of_fraction().
 template <class S>
-HEADWISE_INLINE typename S::Floats exp2_polynomial(typename S::Floats r) {
+HEADWISE_INLINE typename S::Floats exp2_polynomial(typename S::Floats r, float scale = 1) {
     using F = typename S::Floats;
-    F p = S::broadcast(0x1.416b52p-13f);
-    p = S::fma(p, r, S::broadcast(0x1.5f082ep-10f));
-    p = S::fma(p, r, S::broadcast(0x1.3b2de0p-7f));
-    p = S::fma(p, r, S::broadcast(0x1.c6af7cp-5f));
-    return S::fma(p, r, S::broadcast(0x1.ebfbdcp-3f));
+    F p = S::broadcast(0x1.416b52p-13f * scale);
+    p = S::fma(p, r, S::broadcast(0x1.5f082ep-10f * scale));
+    p = S::fma(p, r, S::broadcast(0x1.3b2de0p-7f * scale));
+    p = S::fma(p, r, S::broadcast(0x1.c6af7cp-5f * scale));
+    return S::fma(p, r, S::broadcast(0x1.ebfbdcp-3f * scale));
 }
 
-/// 2^r for r in [-0.5, 0.5].
+/// scale * 2^r for r in [-0.5, 0.5].
 template <class S>
-HEADWISE_INLINE typename S::Floats exp2_of_fraction(typename S::Floats r) {
+HEADWISE_INLINE typename S::Floats exp2_of_fraction(typename S::Floats r, float scale = 1) {
     using F = typename S::Floats;
-    F p = exp2_polynomial<S>(r);
+    F p = exp2_polynomial<S>(r, scale);
     if constexpr (S::kFused) {
-        p = S::fma(p, r, S::broadcast(0x1.62e430p-1f));
-        return S::fma(p, r, S::broadcast(1.0f));
+        p = S::fma(p, r, S::broadcast(0x1.62e430p-1f * scale));
+        return S::fma(p, r, S::broadcast(scale));
     } else {
         // Without a fused multiply-add one rounding too many; in parts of 12 bits the large product is exact.
         const F high = (r + S::broadcast(3072.0f)) - S::broadcast(3072.0f), low = r - high;
-        const F rest = p * (r * r) + (S::broadcast(0x1.62ep-1f) * low + S::broadcast(0x1.0bfbe8p-15f) * r);
-        return S::broadcast(1.0f) + (S::broadcast(0x1.62ep-1f) * high + rest);
+        const F rest = p * (r * r) + (S::broadcast(0x1.62ep-1f * scale) * low + S::broadcast(0x1.0bfbe8p-15f * scale) * r);
+        return S::broadcast(scale) + (S::broadcast(0x1.62ep-1f * scale) * high + rest);
     }
 }
 
@@ -43,19 +44,28 @@ HEADWISE_INLINE typename S::Floats exp2(typename S::Floats x) {
     return S::scale_by_power_of_two(exp2_of_fraction<S>(x - n), n);
 }
 
-/// 2^x for the weights of a softmax, x <= 127: as exp2, but below 2^-126 it may also be 0. That saves 6 of 18 instructions where
-/// no instruction scales by a power of two.
+/// Weights of a softmax below 2^-100 are 0. They are compared with one of at least 1, so that all of a million of them would not
+/// show; as denormal numbers, or multiplied by values into such, each would cost a hundred cycles.
+inline constexpr float kLeastWeightLog2 = -100.0f;
+
+/// 2^x for the weights of a softmax, x <= 127: as exp2, but 0 where x rounds to less than kLeastWeightLog2. Raises no INVALID for
+/// x = -Inf.
 template <class S>
 HEADWISE_INLINE typename S::Floats exp2_weight(typename S::Floats x) {
+    using F = typename S::Floats;
     if constexpr (S::kScalesByInfinity) {
-        return exp2<S>(x);
+        const auto counts = S::not_less(x, S::broadcast(kLeastWeightLog2));  // and NaN
+        const F n = S::round_nearest(x);
+        return S::scale_or_zero(counts, exp2_of_fraction<S>(S::subtract_or_zero(counts, x, n)), n);
     } else {
-        using F = typename S::Floats;
-        // The sum is rounded to a whole number: its last 8 bits are n + 127, the exponent of 2^n, and that of 0 for n = -127.
-        const F shift = S::broadcast(0x1.8p23f + 127.0f);
-        x = S::max(S::broadcast(-127.0f), x);
+        // The sum is rounded to a whole number: its last 8 bits are n + 101, 0 for what is to be 0. As an exponent they are 2^-26
+        // times 2^n, or 0 for 0, and the polynomial is 2^26 times 2^r: both factors are exact, so the bits are those of exp2.
+        constexpr float kZero = kLeastWeightLog2 - 1, kUp = 0x1p26f;
+        static_assert(kUp == 0x1p127f / 0x1p101f);
+        const F shift = S::broadcast(0x1.8p23f - kZero);
+        x = S::max(S::broadcast(kZero), x);
         const F sum = x + shift;
-        return exp2_of_fraction<S>(x - (sum - shift)) * S::power_from_low_bits(sum);
+        return exp2_of_fraction<S>(x - (sum - shift), kUp) * S::power_from_low_bits(sum);
     }
 }
 
