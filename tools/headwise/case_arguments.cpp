@@ -40,6 +40,7 @@ std::vector<SuiteEntry> CaseArguments::entries(CheckFile check_file) const {
     const AttentionFileOptions options = file.options();
     for (const std::string& input : inputs) {
         check_file(input, options);
+        AttentionFile(input, options.layout).note_unused_tensors();
         result.push_back(
             {.name = std::filesystem::path(input).filename().string(), .sizes = {}, .file = input, .file_options = options});
     }

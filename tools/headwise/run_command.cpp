@@ -170,6 +170,7 @@ void run(const RunArguments& arguments) {
     {
         const OutputFile writable(arguments.output);
     }  // fail before the work, not after
+    file.note_unused_tensors();
     const std::string how = compute(arguments, file, call);
     const std::vector<WrittenTensor> written = results(arguments, call);
     write_safetensors(arguments.output, written);
