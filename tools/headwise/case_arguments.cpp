@@ -52,6 +52,12 @@ std::vector<SuiteEntry> CaseArguments::entries(CheckFile check_file) const {
     return result;
 }
 
+void CaseArguments::check_apart(std::span<const NamedPath> outputs) const {
+    std::vector<NamedPath> named;
+    for (const std::string& input : inputs) named.push_back({"--input", input});
+    check_outputs_are_apart(outputs, named);
+}
+
 std::pair<CaseSizes, std::unique_ptr<Workload>> load(const SuiteEntry& entry) {
     if (entry.file.empty()) return {entry.sizes, make_workload(entry.sizes)};
     AttentionTensors tensors = read_attention_tensors_with_expected(entry.file, entry.file_options);

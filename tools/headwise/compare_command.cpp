@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <utility>
 
@@ -114,6 +115,8 @@ void compare(CompareArguments arguments) {
     if (variants && !arguments.plot.empty()) throw UsageError("--plot draws cases: expected another --suite than variants");
     if (suite.empty() && !variants) suite = suite_entries(arguments);
     // What can go wrong at the end should go wrong now.
+    arguments.cases.check_apart(
+        std::array{NamedPath{"--json", arguments.json}, NamedPath{"--csv", arguments.csv}, NamedPath{"--plot", arguments.plot}});
     for (const std::string& path : {arguments.json, arguments.csv}) {
         if (!path.empty()) const OutputFile writable(path);
     }
