@@ -2,6 +2,7 @@
 import math
 import os
 import random
+import struct
 import sys
 import unittest
 
@@ -272,6 +273,29 @@ class RunVariants(RunCase):
         self.assertEqual(read_safetensors(self.output), expected)
         write_safetensors(self.input, {**self.plain, **{f"layer{n}": ([1], [0.0]) for n in range(40)}})
         self.assertIn("and 24 more\n", headwise(*self.commands()[0]).stderr)
+
+    def test_a_tensor_of_no_use_may_have_any_dtype(self):
+        self.plain = {name: ([1, 2, 3, 4], [1.0] * 24) for name in "qkv"}
+        for dtype in ("F4", "F6_E2M3", "F8_E8M0", "C64", "F99", "\\u001b[31m"):
+            for name in ("more", "mask"):
+                write_safetensors(self.input, {**self.plain, name: ([8, 1], [0] * 8, "U8")})
+                with open(self.input, "rb") as file:
+                    content = file.read()
+                length = struct.unpack("<Q", content[:8])[0]
+                header = content[8 : 8 + length].replace(b'"U8"', f'"{dtype}"'.encode()).replace(b"[8, 1]", b"[1, 1]" if dtype == "C64" else b"[8, 1]")
+                with open(self.input, "wb") as file:
+                    file.write(struct.pack("<Q", len(header)) + header + content[8 + length :])
+                for arguments in self.commands()[: 3 if dtype == "F4" else 1]:
+                    with self.subTest(name=name, dtype=dtype, arguments=arguments):
+                        if name == "more":
+                            result = headwise(*arguments)
+                            self.assertEqual((result.returncode, result.stderr), (0, f"headwise: '{self.input}': not used: more\n"))
+                        else:
+                            result = self.assert_fails(2, *arguments, names=["'mask'"])
+                            self.assertNotIn("\x1b", result.stderr)
+                            self.assertIn(dtype.replace("\\u001b", "\\x1b") if arguments[0] != "compare" else "only headwise run", result.stderr)
+                if os.path.exists(self.output):
+                    os.unlink(self.output)
 
     def test_a_name_that_is_nearly_a_known_one_is_refused(self):
         for name, known in (("attn_mask", "mask"), ("Mask", "mask"), ("attention.mask", "mask"), ("key_padding_mask", "mask"), ("msak", "mask"), ("maks", "mask"), ("mas", ""), ("_", ""), ("", ""),
