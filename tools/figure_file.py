@@ -1,6 +1,7 @@
 """What the scripts that draw with matplotlib share: they read JSON and write a figure. Imported from the folder they stand in."""
 import json
 import os
+import shlex
 import sys
 import tempfile
 import warnings
@@ -61,6 +62,6 @@ def main(load_content, draw):
     try:
         draw(content, sys.argv[2])
     except ImportError as error:
-        fail(f"matplotlib is missing ({error}): apt-get install python3-matplotlib, or pip install matplotlib")
+        fail(f"matplotlib is missing ({error}): install it with {shlex.quote(sys.executable)} -m pip install matplotlib")
     except OSError as error:
         fail(f"cannot write {sys.argv[2]}: {error}")

@@ -43,6 +43,14 @@ class Plot(unittest.TestCase):
         root = xml.etree.ElementTree.parse(os.path.join(self.directory, name)).getroot()
         return {"".join(node.itertext()).strip() for node in root.iter() if node.tag.endswith(("}text", "}tspan"))}
 
+    def test_without_matplotlib_this_python_is_named(self):
+        with open(os.path.join(self.directory, "matplotlib.py"), "w", encoding="utf-8") as file:
+            file.write("raise ImportError('none here')")
+        result = subprocess.run([sys.executable, SCRIPT, "-", os.path.join(self.directory, "x.png")], input=profile_sample.sample_text("sample"), capture_output=True,
+                                text=True, encoding="utf-8", timeout=300, check=False, env={**os.environ, "PYTHONPATH": self.directory})
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"{sys.executable} -m pip install matplotlib", result.stderr)
+
     def test_a_link_stays_and_the_file_keeps_its_mode(self):
         class Figure:
             def savefig(self, file, format, dpi):

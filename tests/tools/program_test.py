@@ -5,6 +5,7 @@ import math
 import os
 import random
 import resource
+import shlex
 import struct
 import subprocess
 import sys
@@ -318,7 +319,14 @@ class Compare(Case):
         with open(python, "w", encoding="utf-8") as file:
             file.write("#!/bin/sh\nexit 1\n")
         os.chmod(python, 0o755)
-        self.assert_fails(2, "compare", "--plot", plot, names=["matplotlib"], PATH=self.directory)
+        for command in ("compare", "profile"):
+            arguments = [command, "--case", "matmul:m=8,n=8,k=8", "--plot", plot]
+            self.assert_fails(2, *arguments, names=[f"which {python} does not have", f'"{python} -m pip install matplotlib"'], PATH="/nowhere:" + self.directory + ":/usr/bin")
+        strange = self.path("it's a folder")
+        os.mkdir(strange)
+        os.rename(python, os.path.join(strange, "python3"))
+        command = self.assert_fails(2, "compare", "--plot", plot, names=["matplotlib"], PATH=strange).stderr.split('"')[1]
+        self.assertEqual(shlex.split(command), [os.path.join(strange, "python3"), "-m", "pip", "install", "matplotlib"])
 
     def test_plot(self):
         if subprocess.run(["python3", "-c", "import matplotlib"], capture_output=True, check=False).returncode != 0:
