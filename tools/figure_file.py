@@ -1,6 +1,7 @@
 """What the scripts that draw with matplotlib share: they read JSON and write a figure. Imported from the folder they stand in."""
 import json
 import os
+import shlex
 import sys
 import tempfile
 import warnings
@@ -38,13 +39,16 @@ def start_matplotlib():
 
 def save(figure, path):
     # The format is given by name, as the temporary beside the target, renamed when complete, ends otherwise.
-    directory, name = os.path.split(os.path.abspath(path))
-    with tempfile.NamedTemporaryFile(dir=directory, prefix=name + ".partial-", delete=False) as file:
+    # A link stays, and the file that it leads to keeps its mode.
+    target = os.path.realpath(path)
+    directory, name = os.path.split(target)
+    mode = os.stat(target).st_mode & 0o7777 if os.path.exists(target) else 0o644
+    with tempfile.NamedTemporaryFile(dir=directory, prefix=name[:100] + ".partial-", delete=False) as file:
         try:
             figure.savefig(file, format=os.path.splitext(path)[1][1:], dpi=150)
             file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
+            os.chmod(file.name, mode)
+            os.replace(file.name, target)
         except BaseException:
             os.unlink(file.name)
             raise
@@ -58,6 +62,6 @@ def main(load_content, draw):
     try:
         draw(content, sys.argv[2])
     except ImportError as error:
-        fail(f"matplotlib is missing ({error}): apt-get install python3-matplotlib, or pip install matplotlib")
+        fail(f"matplotlib is missing ({error}): install it with {shlex.quote(sys.executable)} -m pip install matplotlib")
     except OSError as error:
         fail(f"cannot write {sys.argv[2]}: {error}")

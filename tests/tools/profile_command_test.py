@@ -73,7 +73,8 @@ class Profile(Case):
 
     def check_metrics(self, m, threads):
         self.assertLessEqual(m["load_balance"], 1 + 1e-9)
-        self.assertLessEqual(m["communication_efficiency"], 1 + 1e-6)
+        for name in ("communication_efficiency", "serialization_efficiency", "transfer_efficiency"):
+            self.assertLessEqual(m[name], 1 + 1e-6, name)
         for product, *factors in (("communication_efficiency", "serialization_efficiency", "transfer_efficiency"),
                                   ("parallel_efficiency", "load_balance", "communication_efficiency"),
                                   ("global_efficiency", "parallel_efficiency", "computation_scaling")):

@@ -127,6 +127,31 @@ TEST_CASE("late waking is a loss of transfer, where the order of drawing stays t
     CHECK(m.transfer_efficiency == Approx(0.8));
 }
 
+TEST_CASE("a worker that the others had to stand in for costs load balance, and no efficiency is above 1") {
+    // Worker 1 is held up and comes for the last task alone. Shared out anew the first loop would take 50 us, worker 0 had 90.
+    const Recording held_up = SyntheticRecording(2, 130)
+                                  .loop(0, 95)
+                                  .task(0, 0, 30, {.head = 0})
+                                  .task(0, 30, 60, {.head = 1})
+                                  .task(0, 60, 90, {.head = 2})
+                                  .task(1, 85, 95, {.head = 3})
+                                  .loop(95, 125, "matmul")
+                                  .task(0, 95, 105, {})
+                                  .task(1, 95, 125, {});
+    CHECK(ideal_seconds(held_up) == Approx(125e-6));  // 90, 30 and 5 outside of the loops
+    const Metrics m = metrics(held_up, held_up);
+    CHECK(m.load_balance == Approx(70.0 / 100));
+    CHECK(m.serialization_efficiency == Approx(100.0 / 125));
+    CHECK(m.transfer_efficiency == Approx(125.0 / 130));
+    CHECK(m.communication_efficiency == Approx(100.0 / 130));
+
+    const Metrics alone = metrics(SyntheticRecording(2, 70).loop(0, 70).task(0, 0, 30, {}).task(0, 30, 60, {}).task(1, 60, 70, {}),
+                                  SyntheticRecording(1, 70).loop(0, 70).task(0, 0, 70, {}));
+    CHECK(alone.serialization_efficiency == Approx(1));  // and not 60 / 40
+    CHECK(alone.transfer_efficiency == Approx(60.0 / 70));
+    CHECK(alone.load_balance == Approx(35.0 / 60));
+}
+
 TEST_CASE("one thread is its own reference") {
     const Metrics m = metrics(one_worker(), one_worker());
     CHECK(m.load_balance == Approx(1));

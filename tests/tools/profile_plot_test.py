@@ -10,6 +10,8 @@ import xml.etree.ElementTree
 import profile_sample
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "plot_profile.py")
+sys.path.append(os.path.dirname(SCRIPT))
+import figure_file
 
 
 class Plot(unittest.TestCase):
@@ -40,6 +42,31 @@ class Plot(unittest.TestCase):
     def svg_texts(self, name):
         root = xml.etree.ElementTree.parse(os.path.join(self.directory, name)).getroot()
         return {"".join(node.itertext()).strip() for node in root.iter() if node.tag.endswith(("}text", "}tspan"))}
+
+    def test_without_matplotlib_this_python_is_named(self):
+        with open(os.path.join(self.directory, "matplotlib.py"), "w", encoding="utf-8") as file:
+            file.write("raise ImportError('none here')")
+        result = subprocess.run([sys.executable, SCRIPT, "-", os.path.join(self.directory, "x.png")], input=profile_sample.sample_text("sample"), capture_output=True,
+                                text=True, encoding="utf-8", timeout=300, check=False, env={**os.environ, "PYTHONPATH": self.directory})
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"{sys.executable} -m pip install matplotlib", result.stderr)
+
+    def test_a_link_stays_and_the_file_keeps_its_mode(self):
+        class Figure:
+            def savefig(self, file, format, dpi):
+                file.write(f"{format} {dpi > 0}".encode())
+
+        target, link = os.path.join(self.directory, "target"), os.path.join(self.directory, "link.svg")
+        os.symlink("target", link)
+        for mode in (0o644, 0o600, 0o664):
+            if os.path.exists(target):
+                os.chmod(target, mode)
+            figure_file.save(Figure(), link)
+            self.assertTrue(os.path.islink(link))
+            self.assertEqual(os.stat(target).st_mode & 0o7777, mode)
+            with open(target, encoding="utf-8") as file:
+                self.assertEqual(file.read(), "svg True")
+        self.assertEqual(sorted(os.listdir(self.directory)), ["link.svg", "target"])
 
     def test_refusals(self):
         sample = profile_sample.sample_text("sample")

@@ -4,12 +4,13 @@ import json
 import math
 import os
 import random
+import shlex
 import struct
 import subprocess
 import sys
 import unittest
 
-from headwise_program import DATA, Case, headwise, read_safetensors, write_safetensors
+from headwise_program import DATA, PROGRAM, Case, headwise, read_safetensors, write_safetensors
 
 
 def naive(q, k, v, q_shape, k_shape, v_shape, allowed, scale):
@@ -135,9 +136,60 @@ class Run(Case):
             write_safetensors(self.input, {name: (shape, [1.0] * math.prod(shape)) for name, shape in shapes.items()})
             self.run_and_compare([0.0] * math.prod(out), shape=out)
 
-    def test_output_replaces_its_input(self):
-        self.assertEqual(headwise("run", "--input", self.input, "--output", self.input).returncode, 0)
-        self.assertEqual(read_safetensors(self.input)["out"][0], [2, 4, 5, 6])
+    def test_outputs_do_not_replace_inputs_or_each_other(self):
+        content = self.content(self.input)
+        symlink, hard_link = self.path("symlink"), self.path("hard-link")
+        os.symlink("in.safetensors", symlink)
+        os.link(self.input, hard_link)
+        for name in (self.input, symlink, hard_link, os.path.join(self.directory, ".", "in.safetensors")):
+            self.assert_fails(2, "run", "--input", self.input, "--output", name, names=["--output", "--input", "same file"])
+            self.assert_fails(2, "run", "--input", name, "--output", self.input, names=["--output", "--input", "same file"])
+            for command, option in (("compare", "--json"), ("compare", "--csv"), ("profile", "--json"), ("profile", "--csv"), ("profile", "--trace"), ("profile", "--html")):
+                self.assert_fails(2, command, "--input", self.input, option, name, names=[option, "--input", "same file"])
+        for command in ("compare", "profile"):
+            self.assert_fails(2, command, "--input", self.input, "--json", self.path("a"), "--csv", os.path.join(self.directory, ".", "a"), names=["--json", "--csv", "same file"])
+        os.symlink("not-yet", self.path("dangling"))
+        self.assert_fails(2, "profile", "--input", self.input, "--json", self.path("dangling"), "--csv", self.path("not-yet"), names=["--json", "--csv", "same file"])
+        self.assertEqual(self.content(self.input), content)
+
+    def content(self, path):
+        with open(path, "rb") as file:
+            return file.read()
+
+    def write_output(self, path):
+        result = headwise("run", "--input", self.input, "--output", path)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    def test_an_output_that_is_a_link_is_followed(self):
+        os.mkdir(self.path("folder"))
+        os.symlink("folder/second", self.path("first"))
+        os.symlink("../real", self.path("folder/second"))
+        for _ in ("the target is new", "the target is there"):
+            self.write_output(self.path("first"))
+            self.assertEqual((os.readlink(self.path("first")), os.readlink(self.path("folder/second"))), ("folder/second", "../real"))
+            self.assertFalse(os.path.islink(self.path("real")))
+            self.assertEqual(list(read_safetensors(self.path("real"))), ["out"])
+        self.assertEqual(sorted(os.listdir(self.directory)), ["first", "folder", "in.safetensors", "real"])
+        os.symlink("loop", self.path("loop"))
+        self.assert_fails(2, "run", "--input", self.input, "--output", self.path("loop"), names=["loop"])
+
+    def test_an_output_keeps_its_mode(self):
+        for mode in (0o600, 0o664, 0o755):
+            with open(self.output, "wb"):
+                os.chmod(self.output, mode)
+            self.write_output(self.output)
+            self.assertEqual(os.stat(self.output).st_mode & 0o7777, mode)
+
+    def test_what_a_killed_program_left_behind_does_not_block(self):
+        script = 'touch "$2.partial-$$" "$2.partial-$$-0"; exec "$0" run --input "$1" --output "$2"'
+        result = subprocess.run(["sh", "-c", script, PROGRAM, self.input, self.output], capture_output=True, text=True, timeout=300, check=False)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(list(read_safetensors(self.output)), ["out"])
+        self.assertEqual(len([name for name in os.listdir(self.directory) if ".partial-" in name]), 2)
+
+    def test_the_longest_name_that_a_file_may_have(self):
+        self.write_output(self.path("x" * 255))
+        self.assert_fails(2, "run", "--input", self.input, "--output", "", names=["cannot write"])
 
     def test_real_input_agrees_with_the_model(self):
         result = headwise("run", "--input", os.path.join(DATA, "minilm.safetensors"), "--output", self.output)
@@ -266,7 +318,14 @@ class Compare(Case):
         with open(python, "w", encoding="utf-8") as file:
             file.write("#!/bin/sh\nexit 1\n")
         os.chmod(python, 0o755)
-        self.assert_fails(2, "compare", "--plot", plot, names=["matplotlib"], PATH=self.directory)
+        for command in ("compare", "profile"):
+            arguments = [command, "--case", "matmul:m=8,n=8,k=8", "--plot", plot]
+            self.assert_fails(2, *arguments, names=[f"which {python} does not have", f'"{python} -m pip install matplotlib"'], PATH="/nowhere:" + self.directory + ":/usr/bin")
+        strange = self.path("it's a folder")
+        os.mkdir(strange)
+        os.rename(python, os.path.join(strange, "python3"))
+        command = self.assert_fails(2, "compare", "--plot", plot, names=["matplotlib"], PATH=strange).stderr.split('"')[1]
+        self.assertEqual(shlex.split(command), [os.path.join(strange, "python3"), "-m", "pip", "install", "matplotlib"])
 
     def test_plot(self):
         if subprocess.run(["python3", "-c", "import matplotlib"], capture_output=True, check=False).returncode != 0:

@@ -2,10 +2,11 @@
 import math
 import os
 import random
+import struct
 import sys
 import unittest
 
-from headwise_program import headwise, write_safetensors
+from headwise_program import headwise, read_safetensors, write_safetensors
 from run_case import BATCH, DIM, HEADS, KEYS, KV_HEADS, OFFSET, QUERIES, SCALE, VALUE_DIM, RunCase, at, numbers
 
 
@@ -252,6 +253,73 @@ class RunVariants(RunCase):
         tensors = {"q": ([1, 2, 0, 4], []), "k": ([1, 1, 0, 4], []), "v": ([1, 1, 0, 4], []), "cu_seqlens_q": ([1], [0], "I32"), "cu_seqlens_k": ([1], [0], "I64")}
         found = self.run_on(tensors, "--lse", "--rope", "--explain")
         self.assertEqual(found, {"out": ([1, 2, 0, 4], []), "log_sum_exp": ([1, 2, 0], [])})
+
+    # ---- Tensors that are not known
+
+    def commands(self):
+        return (["run", "--input", self.input, "--output", self.output], ["compare", "--threads", "1", "--isa", "scalar", "--input", self.input],
+                ["profile", "--threads", "1", "--repeat", "1", "--isa", "scalar", "--input", self.input])
+
+    def test_tensors_of_no_use_are_named(self):
+        expected = self.run_on(self.plain)
+        more = {"hidden": ([2], [1.0, 2.0]), "layer\x1b[31m\n\u009bA": ([1], [1], "I64"), "out": ([1], [0.0])}
+        write_safetensors(self.input, {**self.plain, **more})
+        for arguments in self.commands():
+            with self.subTest(arguments=arguments):
+                result = headwise(*arguments)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual(result.stderr, f"headwise: '{self.input}': not used: hidden, layer\\x1b[31m\\x0a\\x9bA, out\n")
+        headwise(*self.commands()[0])
+        self.assertEqual(read_safetensors(self.output), expected)
+        write_safetensors(self.input, {**self.plain, **{f"layer{n}": ([1], [0.0]) for n in range(40)}})
+        self.assertIn("and 24 more\n", headwise(*self.commands()[0]).stderr)
+
+    def test_a_tensor_of_no_use_may_have_any_dtype(self):
+        self.plain = {name: ([1, 2, 3, 4], [1.0] * 24) for name in "qkv"}
+        for dtype in ("F4", "F6_E2M3", "F8_E8M0", "C64", "F99", "\\u001b[31m"):
+            for name in ("more", "mask"):
+                write_safetensors(self.input, {**self.plain, name: ([8, 1], [0] * 8, "U8")})
+                with open(self.input, "rb") as file:
+                    content = file.read()
+                length = struct.unpack("<Q", content[:8])[0]
+                header = content[8 : 8 + length].replace(b'"U8"', f'"{dtype}"'.encode()).replace(b"[8, 1]", b"[1, 1]" if dtype == "C64" else b"[8, 1]")
+                with open(self.input, "wb") as file:
+                    file.write(struct.pack("<Q", len(header)) + header + content[8 + length :])
+                for arguments in self.commands()[: 3 if dtype == "F4" else 1]:
+                    with self.subTest(name=name, dtype=dtype, arguments=arguments):
+                        if name == "more":
+                            result = headwise(*arguments)
+                            self.assertEqual((result.returncode, result.stderr), (0, f"headwise: '{self.input}': not used: more\n"))
+                        else:
+                            result = self.assert_fails(2, *arguments, names=["'mask'"])
+                            self.assertNotIn("\x1b", result.stderr)
+                            self.assertIn(dtype.replace("\\u001b", "\\x1b") if arguments[0] != "compare" else "only headwise run", result.stderr)
+                if os.path.exists(self.output):
+                    os.unlink(self.output)
+
+    def test_a_name_that_is_nearly_a_known_one_is_refused(self):
+        for name, known in (("attn_mask", "mask"), ("Mask", "mask"), ("attention.mask", "mask"), ("key_padding_mask", "mask"), ("msak", "mask"), ("maks", "mask"), ("mas", ""), ("_", ""), ("", ""),
+                            ("masks", "mask"), ("position_bias", "bias"), ("slopes", "alibi_slopes"), ("alibi", "alibi_slopes"), ("alibi_slope", "alibi_slopes"),
+                            ("scale", "scales"), ("sink", "sinks"), ("attention_sinks", "sinks"), ("query_lengths", "q_lengths"), ("key_lengths", "kv_lengths"),
+                            ("kv_length", "kv_lengths"), ("cu_seqlen_k", "cu_seqlens_k"), ("cu-seqlens-q", "cu_seqlens_q"), ("pagetable", "page_table"),
+                            ("tree_parent", "tree_parents"), ("prefix_length", "prefix_lengths"), ("query_positions", "q_positions"), ("K", "k"), ("expcted", "expected"),
+                            ("mask" + 100 * "_x", "mask"), ("value", ""), ("weights", ""), ("log_sum_exp", ""), ("w", ""), ("unmasked", ""), ("task", "mask"), ("parents", "tree_parents")):
+            write_safetensors(self.input, {**self.plain, name: ([1], [1.0])})
+            for arguments in self.commands()[: 3 if name == "attn_mask" else 1]:
+                with self.subTest(name=name, arguments=arguments):
+                    if known:
+                        self.assert_fails(2, *arguments, names=["in.safetensors", f"'{name[:20]}", f"'{known}'"])
+                    else:
+                        result = headwise(*arguments)
+                        self.assertEqual((result.returncode, result.stderr), (0, f"headwise: '{self.input}': not used: {name}\n"))
+                        os.unlink(self.output)
+
+    def test_every_known_name_stands_in_the_help(self):
+        names = [line.split()[0] for line in headwise("run", "--help").stdout.partition("Tensors that the input may have")[2].splitlines()[1:] if line.startswith("  ")]
+        self.assertEqual(len(names), 14)
+        for name in names:
+            write_safetensors(self.input, {**self.plain, name: ([1, 1, 1, 1, 1], [0.0])})
+            self.assertNotIn("not be used", self.assert_fails(2, *self.commands()[0], names=[f"'{name}'"]).stderr)
 
     def test_compare_takes_plain_files_alone(self):
         write_safetensors(self.input, {**self.plain, "sinks": ([HEADS], [0.0] * HEADS)})

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "printable.hpp"
 #include "usage_error.hpp"
 
 using namespace headwise::tools;
@@ -121,7 +122,6 @@ TEST_CASE("what is wrong with a header is said by name") {
     const std::string larger = one(R"("dtype":"F32","shape":[99999999999999999999999],"data_offsets":[0,4])");
     const std::string overflow = one(R"("dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4])");
     const std::string overflow_and_zero = one(R"("dtype":"F32","shape":[4611686018427387904,4,0],"data_offsets":[0,0])");
-    const std::string dtype = one(R"("dtype":"F33","shape":[1],"data_offsets":[0,4])");
     const std::string wrong_size = one(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])");
     const std::string outside = one(R"("dtype":"F32","shape":[2],"data_offsets":[0,8])");
     const std::string backwards = one(R"("dtype":"F32","shape":[1],"data_offsets":[4,0])");
@@ -156,7 +156,6 @@ TEST_CASE("what is wrong with a header is said by name") {
         {larger, 4, "99999999999999999999999"},
         {overflow, 4, "overflows"},
         {overflow_and_zero, 0, "overflows"},
-        {dtype, 4, "unknown dtype 'F33'"},
         {wrong_size, 4, "hold 4 bytes, but F32 [2] takes 8"},
         {outside, 4, "do not lie within the 4 bytes"},
         {backwards, 4, "do not lie within"},
@@ -175,6 +174,43 @@ TEST_CASE("what is wrong with a header is said by name") {
         CHECK(contains(error, example.message));
         CHECK(!contains(error, "\n"));
     }
+}
+
+TEST_CASE("a tensor that nobody reads may have any dtype") {
+    for (const std::string_view dtype : {"F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F33", "", "\\u001b[31m"}) {
+        CAPTURE(dtype);
+        const std::string header = fmt::format(R"({{"q":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}},)"
+                                               R"("x":{{"dtype":"{}","shape":[3,1],"data_offsets":[4,7]}}}})",
+                                               dtype);
+        const TemporaryFile file(file_content(header, 7));
+        const SafetensorsFile read(file.path());
+        std::vector<float> out(1);
+        read.read(*read.header().find("q"), out);
+        CHECK_THROWS_WITH_AS(read.read(*read.header().find("x"), out), doctest::Contains("only F32 is supported"), UsageError);
+        try {
+            read.read(*read.header().find("x"), out);
+        } catch (const UsageError& error) {
+            CHECK(!contains(error.what(), "\x1b"));
+        }
+        CHECK(contains(open_error(file_content(header, 8)), "end at byte 7"));
+    }
+    CHECK(parse_error(R"({"x":{"dtype":"C64","shape":[2],"data_offsets":[0,16]}})", 16) == "no error");
+    CHECK(contains(parse_error(R"({"x":{"dtype":"C64","shape":[2],"data_offsets":[0,8]}})", 8), "takes 16"));
+    CHECK(contains(parse_error(R"({"x":{"dtype":"F8_E8M0","shape":[2],"data_offsets":[0,8]}})", 8), "takes 2"));
+}
+
+TEST_CASE("control characters of names are escaped in every message") {
+    for (const std::string& json :
+         {std::string(R"({"\u001b\u0000\u009bq":1})"), std::string(R"({"\u001bq":{"dtype":"F32","shape":[9223372036854775808]}})"),
+          fmt::format(R"({{"\u001bq":{{"dtype":"F32","shape":[{}1]}}}})", fmt::join(std::vector<std::string>(40, "1,"), ""))}) {
+        const std::string error = parse_error(json, 0);
+        CAPTURE(error);
+        CHECK(contains(error, "\\x1b"));
+        CHECK(!contains(error, "\x1b"));
+        CHECK(!contains(error, "\xc2\x9b"));
+    }
+    CHECK(printable("a\n\x7f\xc2\x9b\xc3\xa9") == "a\\x0a\\x7f\\x9b\xc3\xa9");
+    CHECK(printable_name(std::string(63, 'x') + "\xc3\xa9") == std::string(63, 'x') + "...");
 }
 
 TEST_CASE("a deeply nested header costs neither stack nor memory") {

@@ -2,12 +2,32 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <utility>
+
+#include "attention_tensor_names.hpp"
+#include "printable.hpp"
 
 namespace headwise::tools {
 
 std::string extents_text(const Extents& e) {
     return fmt::format("batch {}, heads {}, length {}, dim {}", e[0], e[1], e[2], e[3]);
+}
+
+AttentionFile::AttentionFile(const std::string& path, Layout layout) : file_(path), layout_(layout) {
+    for (const TensorEntry& tensor : file_.header().tensors) {
+        if (is_known_tensor(tensor.name)) continue;
+        const std::string_view meant = meant_tensor(tensor.name);
+        expect(meant.empty(), fmt::format("tensor '{}' would not be used: rename it to '{}' if that is what it is, or leave it out",
+                                          printable_name(tensor.name), meant));
+    }
+}
+
+void AttentionFile::note_unused_tensors() const {
+    std::vector<std::string> names;
+    for (const TensorEntry& tensor : file_.header().tensors)
+        if (!is_known_tensor(tensor.name)) names.push_back(tensor.name);
+    std::fputs(unused_tensors_note(path(), names).c_str(), stderr);
 }
 
 UsageError AttentionFile::bad(std::string_view why) const {
@@ -19,13 +39,13 @@ const TensorEntry& AttentionFile::entry(std::string_view name, std::initializer_
     if (result == nullptr) {
         std::vector<std::string> names;
         for (const TensorEntry& tensor : file_.header().tensors) {
-            if (names.size() < 8) names.push_back(tensor.name.substr(0, 32));
+            if (names.size() < 8) names.push_back(printable_name(tensor.name));
         }
         throw bad(
             fmt::format("no tensor '{}'; there are: {}", name, names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
     }
     if (std::ranges::find(dtypes, result->dtype) == dtypes.end()) {
-        throw bad(fmt::format("tensor '{}' is {}; only {} is supported, convert it first", name, result->dtype,
+        throw bad(fmt::format("tensor '{}' is {}; only {} is supported, convert it first", name, printable_name(result->dtype),
                               fmt::join(dtypes, " or ")));
     }
     return *result;

@@ -42,12 +42,17 @@ struct OptionalTensor {
 /// tensor.
 class AttentionFile {
   public:
-    AttentionFile(const std::string& path, Layout layout) : file_(path), layout_(layout) {}
+    /// Refuses a file with a tensor that is probably meant for one that attention knows, and whose name it is not: to leave it out
+    /// would give the wrong result.
+    AttentionFile(const std::string& path, Layout layout);
 
     const std::string& path() const { return file_.path(); }
     Layout layout() const { return layout_; }
 
     bool contains(std::string_view name) const { return file_.header().find(name) != nullptr; }
+
+    /// Tells on stderr which tensors of the file no command uses.
+    void note_unused_tensors() const;
 
     /// Of one of q, k, v and the like: F32, of four dimensions in the order of the layout.
     Extents extents(std::string_view name) const;

@@ -40,6 +40,7 @@ std::vector<SuiteEntry> CaseArguments::entries(CheckFile check_file) const {
     const AttentionFileOptions options = file.options();
     for (const std::string& input : inputs) {
         check_file(input, options);
+        AttentionFile(input, options.layout).note_unused_tensors();
         result.push_back(
             {.name = std::filesystem::path(input).filename().string(), .sizes = {}, .file = input, .file_options = options});
     }
@@ -49,6 +50,12 @@ std::vector<SuiteEntry> CaseArguments::entries(CheckFile check_file) const {
         result.push_back({.name = case_text(sizes), .sizes = sizes, .file = {}, .file_options = {}});
     }
     return result;
+}
+
+void CaseArguments::check_apart(std::span<const NamedPath> outputs) const {
+    std::vector<NamedPath> named;
+    for (const std::string& input : inputs) named.push_back({"--input", input});
+    check_outputs_are_apart(outputs, named);
 }
 
 std::pair<CaseSizes, std::unique_ptr<Workload>> load(const SuiteEntry& entry) {

@@ -3,12 +3,14 @@
 #include <CLI/CLI.hpp>
 
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "attention_file_arguments.hpp"
 #include "comparison.hpp"
+#include "output_file.hpp"
 
 namespace headwise::tools {
 
@@ -24,6 +26,9 @@ struct CaseArguments {
 
     /// All that was asked for, checked: files first, then cases. Throws UsageError.
     std::vector<SuiteEntry> entries(CheckFile check_file) const;
+
+    /// Throws UsageError where files that are to be written are not apart from each other and from the inputs.
+    void check_apart(std::span<const NamedPath> outputs) const;
 };
 
 /// Throws UsageError where the file holds no plain attention, or none at all.

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <utility>
 
@@ -25,10 +26,8 @@ struct CompareArguments {
     std::vector<int> threads;
 };
 
-/// All that was asked for, checked before anything is measured: --case and --input take the place of any suite.
-std::vector<SuiteEntry> entries(const CompareArguments& arguments) {
-    const std::vector<SuiteEntry> asked = arguments.cases.entries(check_plain_attention_file);
-    if (!asked.empty()) return asked;
+/// Without --case and --input.
+std::vector<SuiteEntry> suite_entries(const CompareArguments& arguments) {
     if (arguments.suite == "default") return default_suite(arguments.data);
     if (arguments.suite == "real") return real_suite(arguments.data);
     throw UsageError(fmt::format("--suite is '{}': expected default, real or variants", arguments.suite));
@@ -110,10 +109,14 @@ void compare(CompareArguments arguments) {
         if (cpu_info().logical_cores > 1) arguments.threads.push_back(cpu_info().logical_cores);
     }
     check_threads(arguments.threads);
-    const bool variants = arguments.suite == "variants" && arguments.cases.entries(check_plain_attention_file).empty();
+    // All that was asked for, checked before anything is measured: --case and --input take the place of any suite.
+    std::vector<SuiteEntry> suite = arguments.cases.entries(check_plain_attention_file);
+    const bool variants = arguments.suite == "variants" && suite.empty();
     if (variants && !arguments.plot.empty()) throw UsageError("--plot draws cases: expected another --suite than variants");
-    const std::vector<SuiteEntry> suite = variants ? std::vector<SuiteEntry>() : entries(arguments);
+    if (suite.empty() && !variants) suite = suite_entries(arguments);
     // What can go wrong at the end should go wrong now.
+    arguments.cases.check_apart(
+        std::array{NamedPath{"--json", arguments.json}, NamedPath{"--csv", arguments.csv}, NamedPath{"--plot", arguments.plot}});
     for (const std::string& path : {arguments.json, arguments.csv}) {
         if (!path.empty()) const OutputFile writable(path);
     }

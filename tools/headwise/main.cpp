@@ -1,27 +1,51 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <iostream>
 #include <new>
 #include <string>
 
 #include "commands.hpp"
 #include "headwise/error.hpp"
+#include "printable.hpp"
 #include "usage_error.hpp"
 
 namespace {
 
 constexpr int kFailure = 1, kBadUsage = 2;
 
+/// A standard error that cannot be written to is no reason to fail in another way.
 int report(std::string message, int code) {
     std::ranges::replace(message, '\n', ' ');
-    fmt::print(stderr, "headwise: {}\n", message);
+    std::fputs(fmt::format("headwise: {}\n", headwise::tools::printable(message)).c_str(), stderr);
     return code;
+}
+
+/// `code`, unless something that was printed is lost.
+int report_output(int code) {
+    std::cout.flush();  // CLI11 prints to it
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good()) return code;
+    return report("cannot write to the standard output", kBadUsage);
+}
+
+/// Takes the places of standard streams that the caller has closed: a file that is opened would get their numbers, and what is
+/// printed would land in it.
+void fill_standard_streams() {
+    for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(descriptor, F_GETFD) >= 0) continue;
+        // Writing to the standard output fails, as it did when it was closed; for messages there is no one else to tell.
+        const int opened = ::open("/dev/null", descriptor == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+        if (opened >= 0 && opened != descriptor) ::close(opened);
+    }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+    fill_standard_streams();
     CLI::App program(
         "Attention on CPUs near the hardware's limit: looks at the machine, runs attention on your tensors, compares with naive "
         "loops.",
@@ -38,10 +62,9 @@ int main(int argc, char** argv) {
         program.parse(argc, argv);
         if (program.get_subcommands().empty())
             return report("expected a subcommand: info, run, compare, profile or verify; --help tells more", kBadUsage);
-        if (std::fflush(stdout) != 0) return report("cannot write to the standard output", kFailure);
-        return 0;
+        return report_output(0);
     } catch (const CLI::Success& success) {  // --help, --version
-        return program.exit(success);
+        return report_output(program.exit(success));
     } catch (const CLI::ParseError& error) {
         return report(error.what(), kBadUsage);
     } catch (const headwise::tools::UsageError& error) {
@@ -51,6 +74,7 @@ int main(int argc, char** argv) {
     } catch (const std::bad_alloc&) {
         return report("out of memory", kFailure);
     } catch (const std::exception& error) {
+        if (std::ferror(stdout) != 0) return report_output(kFailure);
         return report(error.what(), kFailure);
     }
 }

@@ -7,8 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <vector>
 
 #include "output_file.hpp"
@@ -30,9 +34,35 @@ std::string script_path(const std::string& script) {
     throw UsageError(fmt::format("--plot: {} was not found beside the program", script));
 }
 
-/// Runs python3 with the arguments, `input` as its standard input; returns its exit status, 127 where there is no python3.
-int run_python(std::vector<std::string> arguments, const std::string& input, bool quiet) {
-    arguments.insert(arguments.begin(), "python3");
+/// The first python3 in PATH.
+std::string python_path() {
+    const char* variable = std::getenv("PATH");
+    std::string_view rest = variable == nullptr ? "/usr/local/bin:/usr/bin:/bin" : variable;
+    for (bool more = true; more;) {
+        const std::size_t end = rest.find(':');
+        more = end != std::string_view::npos;
+        const std::string_view directory = rest.substr(0, end);
+        const std::string path = (std::filesystem::path(directory.empty() ? "." : directory) / "python3").string();
+        if (::access(path.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(path)) return path;
+        if (more) rest.remove_prefix(end + 1);
+    }
+    throw UsageError("--plot needs python3, which is not installed");
+}
+
+/// As a shell wants to have it.
+std::string quoted(const std::string& path) {
+    const auto plain = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::strchr("/._+-", c) != nullptr;
+    };
+    if (std::ranges::all_of(path, plain)) return path;
+    std::string result = "'";
+    for (const char c : path) result += c == '\'' ? "'\\''" : std::string(1, c);
+    return result + "'";
+}
+
+/// Runs this python3 with the arguments, `input` as its standard input; returns its exit status, 127 where it cannot be run.
+int run_python(const std::string& python, std::vector<std::string> arguments, const std::string& input, bool quiet) {
+    arguments.insert(arguments.begin(), python);
     std::vector<char*> pointers;
     for (std::string& argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
@@ -49,7 +79,7 @@ int run_python(std::vector<std::string> arguments, const std::string& input, boo
     ::posix_spawn_file_actions_adddup2(&actions, descriptor, STDIN_FILENO);
     if (quiet) ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     pid_t child = 0;
-    const int failed = ::posix_spawnp(&child, "python3", &actions, nullptr, pointers.data(), environ);
+    const int failed = ::posix_spawn(&child, python.c_str(), &actions, nullptr, pointers.data(), environ);
     ::posix_spawn_file_actions_destroy(&actions);
     ::close(descriptor);
     int status = 0;
@@ -64,12 +94,14 @@ void check_plot(const std::string& script, const std::string& path) {
     if (extension != ".png" && extension != ".svg")
         throw UsageError(fmt::format("--plot is '{}': expected a name that ends in .png or .svg", path));
     script_path(script);
-    switch (run_python({"-c", "import matplotlib"}, "", true)) {
+    const std::string python = python_path();
+    switch (run_python(python, {"-c", "import matplotlib"}, "", true)) {
         case 0: break;
-        case 127: throw UsageError("--plot needs python3, which is not installed");
+        case 127: throw UsageError(fmt::format("--plot needs python3: '{}' cannot be run", python));
         default:
-            throw UsageError(
-                "--plot needs matplotlib: install it with 'apt-get install python3-matplotlib' or 'pip install matplotlib'");
+            throw UsageError(fmt::format(
+                "--plot needs matplotlib, which {} does not have: install it with \"{} -m pip install matplotlib\"{}", python,
+                quoted(python), python == "/usr/bin/python3" ? " or \"apt-get install python3-matplotlib\"" : ""));
     }
     {
         const OutputFile writable(path);
@@ -77,7 +109,7 @@ void check_plot(const std::string& script, const std::string& path) {
 }
 
 void draw_plot(const std::string& script, const std::string& json, const std::string& path) {
-    if (run_python({script_path(script), "-", path}, json, false) != 0)
+    if (run_python(python_path(), {script_path(script), "-", path}, json, false) != 0)
         throw std::runtime_error(fmt::format("--plot: '{}' could not be drawn", path));
 }
 

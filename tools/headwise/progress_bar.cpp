@@ -35,13 +35,13 @@ void ProgressBar::show(std::string_view text) {
     const std::string line =
         fmt::format("[{}{}] {:>3.0f} % {:>4.0f} s  {}", std::string(static_cast<std::size_t>(filled), '#'),
                     std::string(static_cast<std::size_t>(kWidth - filled), '.'), 100.0 * done_ / steps_, now() - start_, text);
-    fmt::print(stderr, "\r\033[K{:.79}", line);
+    std::fputs(fmt::format("\r\033[K{:.79}", line).c_str(), stderr);
     std::fflush(stderr);
 }
 
 void ProgressBar::clear() {
     if (!visible_) return;
-    fmt::print(stderr, "\r\033[K");
+    std::fputs("\r\033[K", stderr);
     std::fflush(stderr);
 }
 

@@ -167,9 +167,11 @@ void run(const RunArguments& arguments) {
     const AttentionFile file(arguments.input, file_options.layout);
     RunCall call;
     prepare(arguments, file, file_options, call);
+    check_outputs_are_apart(std::array{NamedPath{"--output", arguments.output}}, std::array{NamedPath{"--input", arguments.input}});
     {
         const OutputFile writable(arguments.output);
     }  // fail before the work, not after
+    file.note_unused_tensors();
     const std::string how = compute(arguments, file, call);
     const std::vector<WrittenTensor> written = results(arguments, call);
     write_safetensors(arguments.output, written);

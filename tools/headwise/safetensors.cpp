@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "output_file.hpp"
+#include "printable.hpp"
 #include "usage_error.hpp"
 
 // The file: 8 bytes, the length of the header (little endian); the header, JSON padded with spaces; the data of all tensors.
@@ -97,8 +98,8 @@ void SafetensorsFile::read(const TensorEntry& entry, std::span<std::uint8_t> out
 
 void SafetensorsFile::read_bytes(const TensorEntry& entry, std::string_view dtype, std::span<std::byte> out) const {
     if (entry.dtype != dtype) {
-        throw UsageError(
-            fmt::format("'{}': tensor '{}' is {}; only {} is supported, convert it first", path_, entry.name, entry.dtype, dtype));
+        throw UsageError(fmt::format("'{}': tensor '{}' is {}; only {} is supported, convert it first", path_,
+                                     printable_name(entry.name), printable_name(entry.dtype), dtype));
     }
     if (entry.end - entry.begin != out.size()) throw std::logic_error("SafetensorsFile::read: wrong number of elements");
     try {

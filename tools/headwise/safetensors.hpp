@@ -20,7 +20,7 @@ struct TensorEntry {
 };
 
 /// What the header of a safetensors file says, after every check: the tensors fill the data section without overlap and without
-/// holes, and each one's bytes agree with its shape and dtype.
+/// holes, and each one's bytes agree with its shape and dtype, where that is one whose elements are known to take whole bytes.
 struct SafetensorsHeader {
     std::vector<TensorEntry> tensors;             ///< in the order of their data
     std::map<std::string, std::string> metadata;  ///< "__metadata__"

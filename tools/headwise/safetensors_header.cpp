@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "printable.hpp"
 #include "safetensors.hpp"
 #include "usage_error.hpp"
 
@@ -17,12 +18,15 @@ namespace {
 // Dimensions of real tensors are far below; the limit keeps a hostile shape of a million ones out.
 constexpr std::size_t kMaxRank = 32;
 
+/// Of one element; none for dtypes of parts of bytes and for those that came after this was written: what is not read may be
+/// anything.
 std::optional<std::uint64_t> dtype_bytes(std::string_view dtype) {
-    static constexpr std::array<std::pair<std::string_view, std::uint64_t>, 15> kSizes{{{"BOOL", 1},
+    static constexpr std::array<std::pair<std::string_view, std::uint64_t>, 17> kSizes{{{"BOOL", 1},
                                                                                         {"U8", 1},
                                                                                         {"I8", 1},
                                                                                         {"F8_E5M2", 1},
                                                                                         {"F8_E4M3", 1},
+                                                                                        {"F8_E8M0", 1},
                                                                                         {"I16", 2},
                                                                                         {"U16", 2},
                                                                                         {"F16", 2},
@@ -32,7 +36,8 @@ std::optional<std::uint64_t> dtype_bytes(std::string_view dtype) {
                                                                                         {"F32", 4},
                                                                                         {"I64", 8},
                                                                                         {"U64", 8},
-                                                                                        {"F64", 8}}};
+                                                                                        {"F64", 8},
+                                                                                        {"C64", 8}}};
     for (const auto& [name, bytes] : kSizes) {
         if (name == dtype) return bytes;
     }
@@ -61,10 +66,10 @@ class HeaderReader {
     bool number_unsigned(number_unsigned_t value) {
         if (place_ == Place::shape) {
             if (value > static_cast<number_unsigned_t>(std::numeric_limits<std::int64_t>::max())) {
-                return fail(fmt::format("tensor '{}': the dimension {} is too large", entry_.name, value));
+                return fail(fmt::format("tensor '{}': the dimension {} is too large", printable_name(entry_.name), value));
             }
             if (entry_.shape.size() == kMaxRank) {
-                return fail(fmt::format("tensor '{}' has more than {} dimensions", entry_.name, kMaxRank));
+                return fail(fmt::format("tensor '{}' has more than {} dimensions", printable_name(entry_.name), kMaxRank));
             }
             entry_.shape.push_back(static_cast<std::int64_t>(value));
             return true;
@@ -109,18 +114,18 @@ class HeaderReader {
     bool key(string_t& name) {
         key_ = std::move(name);
         if (place_ == Place::top) {
-            return names_.insert(key_).second || fail(fmt::format("the name '{}' appears twice", printable(key_)));
+            return names_.insert(key_).second || fail(fmt::format("the name '{}' appears twice", printable_name(key_)));
         }
         if (place_ == Place::tensor && key_ != "dtype" && key_ != "shape" && key_ != "data_offsets") {
-            return fail(fmt::format("tensor '{}' has the unknown field '{}'", printable(entry_.name), printable(key_)));
+            return fail(fmt::format("tensor '{}' has the unknown field '{}'", printable_name(entry_.name), printable_name(key_)));
         }
-        return fields_.insert(key_).second || fail(fmt::format("the field '{}' appears twice in one object", printable(key_)));
+        return fields_.insert(key_).second || fail(fmt::format("the field '{}' appears twice in one object", printable_name(key_)));
     }
 
     bool end_object() {
         if (place_ == Place::tensor) {
             for (const char* field : {"dtype", "shape", "data_offsets"}) {
-                if (!fields_.contains(field)) return fail(fmt::format("tensor '{}' has no {}", printable(entry_.name), field));
+                if (!fields_.contains(field)) return fail(fmt::format("tensor '{}' has no {}", printable_name(entry_.name), field));
             }
             header.tensors.push_back(std::move(entry_));
         }
@@ -136,7 +141,8 @@ class HeaderReader {
 
     bool end_array() {
         if (place_ == Place::offsets && num_offsets_ != 2) {
-            return fail(fmt::format("tensor '{}': data_offsets has {} numbers instead of 2", printable(entry_.name), num_offsets_));
+            return fail(
+                fmt::format("tensor '{}': data_offsets has {} numbers instead of 2", printable_name(entry_.name), num_offsets_));
         }
         place_ = Place::tensor;
         return true;
@@ -144,13 +150,6 @@ class HeaderReader {
 
     bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) {
         return fail(fmt::format("not valid JSON in UTF-8 (byte {})", position));
-    }
-
-    /// Names come from the file: control characters would garble a terminal, and a long one the message.
-    static std::string printable(std::string_view text) {
-        std::string result;
-        for (const char c : text.substr(0, 64)) result += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-        return text.size() > 64 ? result + "..." : result;
     }
 
   private:
@@ -164,10 +163,11 @@ class HeaderReader {
     bool unexpected(const std::string& what) {
         switch (place_) {
             case Place::start: return fail(fmt::format("{} where the header object was expected", what));
-            case Place::top: return fail(fmt::format("'{}' is {} where an object was expected", printable(key_), what));
+            case Place::top: return fail(fmt::format("'{}' is {} where an object was expected", printable_name(key_), what));
             case Place::metadata:
-                return fail(fmt::format("__metadata__: '{}' is {} where a string was expected", printable(key_), what));
-            default: return fail(fmt::format("tensor '{}': {} is or holds {}", printable(entry_.name), printable(key_), what));
+                return fail(fmt::format("__metadata__: '{}' is {} where a string was expected", printable_name(key_), what));
+            default:
+                return fail(fmt::format("tensor '{}': {} is or holds {}", printable_name(entry_.name), printable_name(key_), what));
         }
     }
 
@@ -179,18 +179,18 @@ class HeaderReader {
     std::set<std::string> fields_;  // of the object being read
 };
 
-/// Bytes of the tensor's data by its shape and dtype.
-std::uint64_t expected_bytes(const TensorEntry& entry) {
-    const std::string name = HeaderReader::printable(entry.name);
+/// Bytes of the tensor's data by its shape and dtype; none where the dtype is not known.
+std::optional<std::uint64_t> expected_bytes(const TensorEntry& entry) {
     const auto size = dtype_bytes(entry.dtype);
-    if (!size) throw UsageError(fmt::format("tensor '{}' has the unknown dtype '{}'", name, HeaderReader::printable(entry.dtype)));
+    if (!size) return std::nullopt;
     // A dimension of 0 makes any product 0, but is no licence for the others to overflow.
     std::uint64_t bytes = *size;
     bool empty = false;
     for (const std::int64_t dimension : entry.shape) {
         empty = empty || dimension == 0;
         if (__builtin_mul_overflow(bytes, std::max<std::uint64_t>(static_cast<std::uint64_t>(dimension), 1), &bytes)) {
-            throw UsageError(fmt::format("tensor '{}': the size of the shape [{}] overflows", name, fmt::join(entry.shape, ", ")));
+            throw UsageError(fmt::format("tensor '{}': the size of the shape [{}] overflows", printable_name(entry.name),
+                                         fmt::join(entry.shape, ", ")));
         }
     }
     return empty ? 0 : bytes;
@@ -199,15 +199,15 @@ std::uint64_t expected_bytes(const TensorEntry& entry) {
 void check_layout(const std::vector<TensorEntry>& tensors, std::uint64_t data_bytes) {
     std::uint64_t position = 0;
     for (const TensorEntry& entry : tensors) {
-        const std::string name = HeaderReader::printable(entry.name);
+        const std::string name = printable_name(entry.name);
         if (entry.end < entry.begin || entry.end > data_bytes) {
             throw UsageError(fmt::format("tensor '{}': data_offsets [{}, {}] do not lie within the {} bytes of data", name,
                                          entry.begin, entry.end, data_bytes));
         }
-        if (const std::uint64_t expected = expected_bytes(entry); entry.end - entry.begin != expected) {
+        if (const auto expected = expected_bytes(entry); expected && entry.end - entry.begin != *expected) {
             throw UsageError(fmt::format("tensor '{}': data_offsets [{}, {}] hold {} bytes, but {} [{}] takes {}", name,
                                          entry.begin, entry.end, entry.end - entry.begin, entry.dtype, fmt::join(entry.shape, ", "),
-                                         expected));
+                                         *expected));
         }
         if (entry.begin != position) {
             throw UsageError(fmt::format("tensor '{}' begins at byte {} of the data where {} was expected: {}", name, entry.begin,

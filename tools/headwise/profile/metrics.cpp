@@ -1,6 +1,7 @@
 #include "profile/metrics.hpp"
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "profile/simulate.hpp"
@@ -17,12 +18,22 @@ void add_counters(Metrics& m, const CounterValues& all, const CounterValues& one
 }  // namespace
 
 double ideal_seconds(const Recording& recording) {
-    std::vector<std::vector<SimulatedTask>> by_loop(recording.loops.size());
-    for (const TaskRecord& task : recording.tasks)
-        by_loop[static_cast<std::size_t>(task.run)].push_back({.seconds = seconds_of(task)});
+    struct Loop {
+        std::vector<SimulatedTask> tasks;
+        std::map<int, double> busy;  // of each worker
+    };
+    std::vector<Loop> loops(recording.loops.size());
+    for (const TaskRecord& task : recording.tasks) {
+        Loop& loop = loops[static_cast<std::size_t>(task.run)];
+        loop.tasks.push_back({.seconds = seconds_of(task)});
+        loop.busy[task.worker] += seconds_of(task);
+    }
     double seconds = serial_seconds(recording);
-    for (std::size_t loop = 0; loop < by_loop.size(); ++loop)
-        seconds += simulate(by_loop[loop], std::max(recording.loops[loop].workers, 1));
+    for (std::size_t i = 0; i < loops.size(); ++i) {
+        double longest = 0;
+        for (const auto& [worker, busy] : loops[i].busy) longest = std::max(longest, busy);
+        seconds += std::max(simulate(loops[i].tasks, std::max(recording.loops[i].workers, 1)), longest);
+    }
     return seconds;
 }
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <utility>
@@ -84,6 +85,9 @@ void check_attention_file(const std::string& path, const AttentionFileOptions& o
 
 /// What can go wrong at the end should go wrong now.
 void check_outputs(const ProfileArguments& arguments) {
+    arguments.cases.check_apart(std::array{NamedPath{"--json", arguments.json}, NamedPath{"--csv", arguments.csv},
+                                           NamedPath{"--trace", arguments.trace}, NamedPath{"--html", arguments.html},
+                                           NamedPath{"--plot", arguments.plot}});
     for (const std::string& path : {arguments.json, arguments.csv, arguments.trace, arguments.html}) {
         if (!path.empty()) const OutputFile writable(path);
     }

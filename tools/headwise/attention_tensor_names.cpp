@@ -1,0 +1,91 @@
+#include "attention_tensor_names.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "printable.hpp"
+
+namespace headwise::tools {
+namespace {
+
+constexpr std::size_t kMostNamed = 16;
+constexpr std::size_t kLongestCompared = 64;  // a longer name is no slip, and the work grows with the length
+
+/// Lower case, words with _ before, between and behind them: "Attn-Mask" is "_attn_mask_".
+std::string words(std::string_view name) {
+    std::string result = "_";
+    for (const char c : name) {
+        const bool upper = c >= 'A' && c <= 'Z', word = upper || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        const char folded = upper ? static_cast<char>(c - 'A' + 'a') : word ? c : '_';
+        if (folded != '_' || result.back() != '_') result += folded;
+    }
+    if (result.size() == 1 || result.back() != '_') result += '_';
+    return result;
+}
+
+/// Letters put in, left out, replaced or exchanged with their neighbours (optimal string alignment).
+std::size_t edits(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> before, last(b.size() + 1), row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        before = std::exchange(last, row);
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            row[j] = std::min({row[j - 1] + 1, last[j] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
+        }
+    }
+    return row.back();
+}
+
+constexpr std::size_t kTooFar = 3;
+
+/// How many slips there are between two names in words: kTooFar where they are too many.
+std::size_t slips(const std::string& name, const std::string& known) {
+    if (name == known) return 0;
+    const std::size_t letters = std::min(name.size(), known.size()) - 2;  // too few, and all short names are alike
+    if (letters < 4 || name.size() > kLongestCompared) return kTooFar;
+    const std::size_t count = edits(name, known);
+    return count <= (letters < 8 ? 1 : 2) ? count : kTooFar;
+}
+
+bool has_all_words_of(const std::string& name, const std::string& other) {
+    return other.size() >= 6 && name.find(other) != std::string::npos;
+}
+
+}  // namespace
+
+bool is_known_tensor(std::string_view name) {
+    return std::ranges::find(kRuleTensors, name, &RuleTensor::name) != kRuleTensors.end() ||
+           std::ranges::find(kPlainTensors, name) != kPlainTensors.end();
+}
+
+std::string_view meant_tensor(std::string_view name) {
+    const std::string asked = words(name);
+    std::string_view nearest;
+    std::size_t least = kTooFar;
+    const auto compare = [&](std::string_view spelling, std::string_view known) {
+        const std::size_t count = slips(asked, words(spelling));
+        if (count < least) least = count, nearest = known;
+    };
+    for (const std::string_view known : kPlainTensors) compare(known, known);
+    for (const RuleTensor& tensor : kRuleTensors) compare(tensor.name, tensor.name), compare(tensor.argument, tensor.name);
+    if (!nearest.empty()) return nearest;
+    for (const RuleTensor& tensor : kRuleTensors)
+        for (const std::string& known : {words(tensor.name), words(tensor.argument)})
+            if (has_all_words_of(asked, known) || has_all_words_of(known, asked)) return tensor.name;
+    return {};
+}
+
+std::string unused_tensors_note(const std::string& path, std::span<const std::string> names) {
+    if (names.empty()) return {};
+    std::vector<std::string> shown;
+    for (const std::string& name : names.first(std::min(names.size(), kMostNamed))) shown.push_back(printable_name(name));
+    const std::string more = names.size() > kMostNamed ? fmt::format(" and {} more", names.size() - kMostNamed) : "";
+    return fmt::format("headwise: '{}': not used: {}{}\n", printable(path), fmt::join(shown, ", "), more);
+}
+
+}  // namespace headwise::tools
