@@ -35,8 +35,10 @@ void check_softcap(const AttentionOptions& options) {
 }  // namespace
 
 bool is_scale(const AttentionOptions& options, float scale) {
-    // The negations of these also hold for NaN. With softcap the queries are scaled by 2 log2(e) scale / softcap.
-    return std::abs(scale) <= kMaxScale && (options.softcap == 0 || std::abs(scale) <= 0.5f * kMaxScale * options.softcap);
+    // The negations of these also hold for NaN. With softcap the queries are scaled by 2 log2(e) scale / softcap. In double: the
+    // product overflows f32, which a caller may have trapped.
+    const double magnitude = std::abs(scale), most = kMaxScale;
+    return magnitude <= most && (options.softcap == 0 || magnitude <= 0.5 * most * static_cast<double>(options.softcap));
 }
 
 void check_scale(const std::string& name, const AttentionOptions& options, float scale) {

@@ -2,7 +2,9 @@
 #include <oneapi/tbb/task_arena.h>
 
 #include <cfenv>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "tests/host/attention_inputs.hpp"
@@ -35,6 +37,51 @@ void check_threads_agree(const SmallAttention& inputs) {
         attention(inputs.arguments(out), options);
         CHECK(same_bits(out, expected));
     }
+}
+
+/// What attention of all kinds raises for finite inputs and masks, of what a caller may have trapped.
+int flags_of(std::int64_t queries, std::int64_t keys, float magnitude, const AttentionOptions& options, bool masked) {
+    constexpr std::int64_t kHeads = 2, kDim = 24;
+    std::uint32_t state = 1;
+    const auto numbers = [&](std::int64_t count, float scale) {
+        std::vector<float> x(static_cast<std::size_t>(count));
+        for (float& value : x) {
+            state = state * 1664525 + 1013904223;
+            value = (static_cast<float>(state >> 8) * 0x1p-23f - 1) * scale;
+        }
+        return x;
+    };
+    const std::vector<float> query = numbers(kHeads * queries * kDim, magnitude), key = numbers(kHeads * keys * kDim, 1),
+                             value = numbers(kHeads * keys * kDim, 1);
+    std::vector<float> bias = numbers(queries * keys, 1), out(query.size());
+    for (float& x : bias)
+        if (x < 0) x = -std::numeric_limits<float>::infinity();
+    AttentionArguments arguments{.query = bhsd(query.data(), 1, kHeads, queries, kDim),
+                                 .key = bhsd(key.data(), 1, kHeads, keys, kDim),
+                                 .value = bhsd(value.data(), 1, kHeads, keys, kDim),
+                                 .out = bhsd(out.data(), 1, kHeads, queries, kDim)};
+    if (masked) arguments.bias = {bias.data(), {1, 1, queries, keys}};
+    std::feclearexcept(FE_ALL_EXCEPT);
+    attention(arguments, options);
+    return std::fetestexcept(FE_INVALID | FE_OVERFLOW | FE_DIVBYZERO);
+}
+
+TEST_CASE("finite inputs raise neither INVALID nor OVERFLOW nor DIVBYZERO, however masked and capped") {
+    for (const std::int64_t queries : {1, 3, 16, 100})
+        for (const std::int64_t keys : {1, 100, 300})
+            for (const float magnitude : {1.0f, 100.0f})
+                for (const float softcap : {0.0f, 1.0f, 30.0f, 1e10f})
+                    for (const Causal causal : {Causal::none, Causal::top_left, Causal::bottom_right})
+                        for (const bool masked : {false, true}) {
+                            CAPTURE(queries);
+                            CAPTURE(keys);
+                            CAPTURE(magnitude);
+                            CAPTURE(softcap);
+                            CAPTURE(static_cast<int>(causal));
+                            CAPTURE(masked);
+                            const AttentionOptions options{.causal = causal, .softcap = softcap, .max_threads = 1};
+                            CHECK(flags_of(queries, keys, magnitude, options, masked) == 0);
+                        }
 }
 
 TEST_CASE("workers round as the caller does") {

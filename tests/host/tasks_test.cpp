@@ -36,7 +36,7 @@ TEST_CASE("a waiting call starts no other task of its caller: a workspace for ea
     arena.execute([&] {
         const AttentionPlan plan(inputs.shape());
         std::atomic<int> wrong = 0, nested = 0;
-        run_tasks(200, [&] {
+        run_tasks(100, [&] {
             static thread_local std::vector<std::byte> workspace;
             static thread_local bool in_call = false;
             if (in_call) ++nested;
