@@ -60,4 +60,8 @@ ScoreFunction score_function(const Function& function) {
             std::addressof(function)};
 }
 
+/// Not of a temporary, which would be gone before a call could use it: give the function a name.
+template <class Function>
+ScoreFunction score_function(const Function&& function) = delete;
+
 }  // namespace headwise

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "headwise/reference.hpp"
@@ -11,6 +13,13 @@ namespace headwise::test {
 namespace {
 
 using std::log;
+
+template <class Function>
+concept MakesScoreFunction = requires(Function&& function) { score_function(std::forward<Function>(function)); };
+constexpr auto kSame = [](auto score, auto...) { return score; };
+static_assert(MakesScoreFunction<decltype((kSame))>);
+// A temporary would be gone before a call could use it.
+static_assert(!MakesScoreFunction<decltype(kSame)> && !MakesScoreFunction<std::remove_const_t<decltype(kSame)>>);
 
 TEST_CASE_TEMPLATE("softcap comes after the scale and bends logits by tanh", T, float, double) {
     // The key whose capped logit is ln 3: cap * tanh(key / cap) = ln 3.
