@@ -16,8 +16,8 @@ struct Buffer {
     std::size_t capacity = 0;
 };
 
-/// Idle buffers, in a fixed number of places. It has no destructor: calls from static destructors, atexit handlers and threads that
-/// outlive main() find it as it was.
+/// Idle buffers, in a fixed number of places. It has no destructor: calls from static destructors and atexit handlers find it as it
+/// was.
 class Pool {
   public:
     /// The smallest idle buffer that is large enough; an empty one if there is none.

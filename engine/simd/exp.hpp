@@ -45,7 +45,7 @@ HEADWISE_INLINE typename S::Floats exp2(typename S::Floats x) {
 }
 
 /// Weights of a softmax below 2^-100 are 0. They are compared with one of at least 1, so that all of a million of them would not
-/// show; as denormal numbers, or multiplied by values into such, each would cost a hundred cycles.
+/// show; as denormal numbers, or multiplied by values into such, they are slow on some processors (docs/numerics.md).
 inline constexpr float kLeastWeightLog2 = -100.0f;
 
 /// 2^x for the weights of a softmax, x <= 127: as exp2, but 0 where x rounds to less than kLeastWeightLog2. Raises no INVALID for
