@@ -25,7 +25,8 @@ constexpr double kMinMicrosecondsPerWorker = 20;
 // - The caller's floating-point modes (rounding, denormals, traps) on every worker, or bits would depend on who runs an item.
 // - Isolation: a thread that waits for the last lanes takes no other task. Another task of the caller would start within this
 //   call, on top of the workspace or the lock that its thread holds.
-// Beside a plain loop of two lanes (1.3 us), in turn, the three cost -3 ns, within -205 to 121 (Zen 4, oneTBB 2021.8).
+// Cost: too small to measure. -3 ns (quartiles -205 and 121) on a plain loop of two lanes that takes 1.3 us, timed in turn on a
+// Zen 4 with oneTBB 2021.8.
 template <class Function>
 void in_callers_environment(const Function& function) {
     tbb::task_group_context context(tbb::task_group_context::isolated,

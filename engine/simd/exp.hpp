@@ -48,8 +48,8 @@ HEADWISE_INLINE typename S::Floats exp2(typename S::Floats x) {
 /// show; as denormal numbers, or multiplied by values into such, they are slow on some processors (docs/numerics.md).
 inline constexpr float kLeastWeightLog2 = -100.0f;
 
-/// 2^x for the weights of a softmax, x <= 127: as exp2, but 0 where x rounds to less than kLeastWeightLog2. Raises no INVALID for
-/// x = -Inf.
+/// 2^x for the weights of a softmax, x <= 127: as exp2, but 0 below kLeastWeightLog2 (where no instruction scales by powers of two,
+/// below the numbers that round to it). Raises no INVALID for x = -Inf.
 template <class S>
 HEADWISE_INLINE typename S::Floats exp2_weight(typename S::Floats x) {
     using F = typename S::Floats;
@@ -58,10 +58,11 @@ HEADWISE_INLINE typename S::Floats exp2_weight(typename S::Floats x) {
         const F n = S::round_nearest(x);
         return S::scale_or_zero(counts, exp2_of_fraction<S>(S::subtract_or_zero(counts, x, n)), n);
     } else {
-        // The sum is rounded to a whole number: its last 8 bits are n + 101, 0 for what is to be 0. As an exponent they are 2^-26
-        // times 2^n, or 0 for 0, and the polynomial is 2^26 times 2^r: both factors are exact, so the bits are those of exp2.
-        constexpr float kZero = kLeastWeightLog2 - 1, kUp = 0x1p26f;
-        static_assert(kUp == 0x1p127f / 0x1p101f);
+        // The sum is rounded to a whole number whose last 8 bits are n + 101. Read as an exponent, these give 2^(n - 26), or 0
+        // where the weight is to be 0. Scaling the polynomial by 2^26 makes up for it; powers of two are exact, so the bits are
+        // exp2's.
+        constexpr float kZero = kLeastWeightLog2 - 1;
+        constexpr float kUp = __builtin_bit_cast(float, (254 + static_cast<int>(kZero)) << 23);  // 2^(127 + kZero) = 2^26
         const F shift = S::broadcast(0x1.8p23f - kZero);
         x = S::max(S::broadcast(kZero), x);
         const F sum = x + shift;

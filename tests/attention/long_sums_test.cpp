@@ -10,8 +10,8 @@
 namespace headwise::test {
 namespace {
 
-// One key lies 5 nats above all others: what each of those adds to the sum of weights is small beside what is there already, and a
-// chain over all of them in f32 would lose 1e-3 at 131,073 keys and 1e-2 at a million.
+// One key's logit is 5 nats above all others, so each of those adds little to a sum that is already large. A single f32 chain over
+// 131,073 keys was off by 1.1e-3.
 void check_ones(std::int64_t keys, std::int64_t rows) {
     CAPTURE(keys);
     CAPTURE(rows);

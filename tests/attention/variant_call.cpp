@@ -1,8 +1,6 @@
 #include "tests/attention/variant_call.hpp"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 
 #include "tests/support/random_numbers.hpp"
 
@@ -320,15 +318,6 @@ std::string VariantCall::text() const {
     text += ", " + std::to_string(shape.num_heads) + " heads of " + std::to_string(shape.num_kv_heads) + ", queries x keys";
     for (const SequenceSizes& s : sequences) text += " " + std::to_string(s.queries) + "x" + std::to_string(s.keys);
     return text + ", HEADWISE_ISA=" + std::string(isa_name(active_isa()));
-}
-
-bool same_values(const std::vector<float>& a, const std::vector<float>& b) {
-    return std::ranges::equal(a, b, [](float x, float y) { return x == y || (std::isnan(x) && std::isnan(y)); });
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-    return std::ranges::equal(a, b,
-                              [](float x, float y) { return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y); });
 }
 
 }  // namespace headwise::test

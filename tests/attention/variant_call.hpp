@@ -7,6 +7,7 @@
 
 #include "headwise/attention.hpp"
 #include "tests/support/guarded_array.hpp"
+#include "tests/support/same_floats.hpp"
 
 namespace headwise::test {
 
@@ -121,9 +122,5 @@ class VariantCall {
         key_positions_;
     GuardedArray<std::int64_t> key_sums_;
 };
-
-/// Equal element by element; 0 and -0 are, and NaN equals NaN.
-bool same_values(const std::vector<float>& a, const std::vector<float>& b);
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b);
 
 }  // namespace headwise::test

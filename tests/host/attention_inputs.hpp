@@ -1,17 +1,26 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "headwise/headwise.hpp"
+#include "tests/support/random_numbers.hpp"
 
 namespace headwise::test {
 
+inline std::vector<float> random_floats(std::int64_t count, std::uint64_t seed) {
+    RandomNumbers random(seed);
+    std::vector<float> x(static_cast<std::size_t>(count));
+    for (float& value : x) value = random.normal();
+    return x;
+}
+
 /// Self-attention that is worth several workers, and what it gives on one.
 struct SmallAttention {
-    static constexpr std::int64_t kHeads = 8, kLength = 512, kDim = 64;
+    static constexpr std::int64_t kHeads = 8, kLength = 512, kDim = 64, kCount = kHeads * kLength * kDim;
 
-    std::vector<float> query = numbers(1), key = numbers(2), value = numbers(3);
+    std::vector<float> query = random_floats(kCount, 1), key = random_floats(kCount, 2), value = random_floats(kCount, 3);
 
     AttentionShape shape() const {
         return {.num_heads = kHeads, .num_kv_heads = kHeads, .query_length = kLength, .key_length = kLength, .head_dim = kDim};
@@ -25,16 +34,6 @@ struct SmallAttention {
         options.max_threads = 1;
         attention(arguments(out), options);
         return out;
-    }
-
-  private:
-    static std::vector<float> numbers(std::uint32_t state) {
-        std::vector<float> x(kHeads * kLength * kDim);
-        for (float& value : x) {
-            state = state * 1664525 + 1013904223;
-            value = static_cast<float>(state >> 8) * 0x1p-23f - 1;
-        }
-        return x;
     }
 };
 

@@ -3,11 +3,12 @@
 
 #include <cfenv>
 #include <cstdint>
-#include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "tests/host/attention_inputs.hpp"
+#include "tests/support/same_floats.hpp"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -16,12 +17,8 @@
 namespace headwise::test {
 namespace {
 
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-/// function() in an arena that was made, and whose workers began, in the usual modes: they do not know those that function() sets.
-/// (execute() itself has the calling thread work in the arena's modes.)
+/// Calls function() in an arena created in the default modes, so that its workers do not inherit the modes function() sets. Set
+/// them inside: execute() switches the calling thread to the arena's modes.
 template <class Function>
 void in_usual_arena(const Function& function) {
     static tbb::task_arena arena(8);
@@ -39,24 +36,16 @@ void check_threads_agree(const SmallAttention& inputs) {
     }
 }
 
-/// What attention of all kinds raises for finite inputs and masks, of what a caller may have trapped.
+/// The exceptions that attention raises, among those that a caller may have trapped. Masked: a bias hides half of the pairs.
 int flags_of(std::int64_t queries, std::int64_t keys, float magnitude, const AttentionOptions& options, bool masked) {
     constexpr std::int64_t kHeads = 2, kDim = 24;
-    std::uint32_t state = 1;
-    const auto numbers = [&](std::int64_t count, float scale) {
-        std::vector<float> x(static_cast<std::size_t>(count));
-        for (float& value : x) {
-            state = state * 1664525 + 1013904223;
-            value = (static_cast<float>(state >> 8) * 0x1p-23f - 1) * scale;
-        }
-        return x;
-    };
-    const std::vector<float> query = numbers(kHeads * queries * kDim, magnitude), key = numbers(kHeads * keys * kDim, 1),
-                             value = numbers(kHeads * keys * kDim, 1);
-    std::vector<float> bias = numbers(queries * keys, 1), out(query.size());
+    std::vector<float> query = random_floats(kHeads * queries * kDim, 1);
+    for (float& x : query) x *= magnitude;
+    const std::vector<float> key = random_floats(kHeads * keys * kDim, 2), value = random_floats(kHeads * keys * kDim, 3);
+    std::vector<float> bias = random_floats(queries * keys, 4), out(query.size());
     for (float& x : bias)
         if (x < 0) x = -std::numeric_limits<float>::infinity();
-    AttentionArguments arguments{.query = bhsd(query.data(), 1, kHeads, queries, kDim),
+    AttentionArguments arguments{.query = bhsd(std::as_const(query).data(), 1, kHeads, queries, kDim),
                                  .key = bhsd(key.data(), 1, kHeads, keys, kDim),
                                  .value = bhsd(value.data(), 1, kHeads, keys, kDim),
                                  .out = bhsd(out.data(), 1, kHeads, queries, kDim)};

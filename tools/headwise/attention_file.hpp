@@ -51,7 +51,7 @@ class AttentionFile {
 
     bool contains(std::string_view name) const { return file_.header().find(name) != nullptr; }
 
-    /// Tells on stderr which tensors of the file no command uses.
+    /// Lists on stderr the tensors of the file that no command uses.
     void note_unused_tensors() const;
 
     /// Of one of q, k, v and the like: F32, of four dimensions in the order of the layout.

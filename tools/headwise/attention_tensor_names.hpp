@@ -42,7 +42,7 @@ bool is_known_tensor(std::string_view name);
 /// of the two has all words of the other ("attn_mask", "slopes"). Empty where there is none.
 std::string_view meant_tensor(std::string_view name);
 
-/// For stderr: a line with those of the names that are of no use, empty where there are none.
+/// A line for stderr that lists these unused tensors; empty if there are none.
 std::string unused_tensors_note(const std::string& path, std::span<const std::string> names);
 
 }  // namespace headwise::tools

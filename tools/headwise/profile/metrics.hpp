@@ -22,8 +22,8 @@ struct Metrics {
 };
 
 /// Seconds that the tasks would take if each loop's next free worker drew its next task at once, in the order of their starts,
-/// plus what lies outside of the loops. A loop counts at least the work of its longest worker: the replay shares out anew what the
-/// workers had, the efficiencies are those of the sharing as it was.
+/// plus the time outside the loops. A loop counts for at least the work of its busiest worker: the replay may balance the work
+/// better than the run did, and the efficiencies are about the run.
 double ideal_seconds(const Recording& recording);
 
 Metrics metrics(const Recording& recording, const Recording& one_thread);
