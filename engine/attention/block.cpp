@@ -169,12 +169,12 @@ void PreparedBlock::set_keys() {
     const RopeTable* table = call_.options.rope;
     if (!table) return;
     const TensorView<const std::int32_t, 2>& positions = call_.arguments.key_positions;
-    rope_ = {.angles = table->row(0),
-             .dims = table->options().dims,
+    rope_ = {.angles = &table->engine_angles(),
              .interleaved = table->options().pairs == RopePairs::interleaved,
              .positions = positions.data
                               ? positions.data + first().sequence.key_batch * positions.stride[0] + first().sequence.first_key
                               : nullptr,
+             .made = workspace_.angles(worker_),
              .turned = workspace_.turned(worker_)};
     keys.rope = &rope_;
 }
@@ -192,7 +192,7 @@ void PreparedBlock::pack_queries() {
         for (std::int64_t i = begin; i < end; ++i)
             starts[i] = data + rows.heads[i] * query.stride[1] + rows.queries[i] * query.stride[2];
     });
-    if (const RopeTable* table = call_.options.rope) {
+    if (call_.options.rope) {
         const TensorView<const std::int32_t, 2>& positions = call_.arguments.query_positions;
         float* turned = workspace_.turned(worker_);
         for_places([&](const BlockPlace& place, std::int64_t begin, std::int64_t end) {
@@ -202,9 +202,10 @@ void PreparedBlock::pack_queries() {
                                : nullptr;
             for (std::int64_t i = begin; i < end; ++i, turned += block.head_dim) {
                 const std::int64_t position = given ? given[rows.queries[i]] : rows.queries[i] + offset;
-                const float* angles = table->row(std::abs(position));
-                call_.kernels.rope.rotate(starts[i], turned, block.head_dim, angles, angles + rope_.dims / 2, rope_.dims,
-                                          rope_.interleaved, position < 0);
+                const float* angles = call_.kernels.rope.angles(*rope_.angles, std::abs(position), rope_.made);
+                const std::int64_t dims = rope_.angles->dims;
+                call_.kernels.rope.rotate(starts[i], turned, block.head_dim, angles, angles + dims / 2, dims, rope_.interleaved,
+                                          position < 0);
                 starts[i] = turned;
             }
         });

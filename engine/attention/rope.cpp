@@ -4,11 +4,13 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <limits>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/kernels/kernel_table.hpp"
 #include "engine/runtime/parallel.hpp"
+#include "engine/runtime/workspace_pool.hpp"
 #include "engine/tensor/view_check.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/error.hpp"
@@ -21,7 +23,12 @@ namespace {
 constexpr std::int64_t kTokensPerItem = 16;
 // What one thread does in a microsecond, measured on Zen 4.
 constexpr double kBytesPerMicrosecond = 2e4;
-constexpr double kAnglesPerMicrosecond = 50;
+constexpr double kAnglesPerMicrosecond = 400;
+
+constexpr std::int64_t kMostDims = 4096;
+constexpr std::int64_t kMostPositions = std::int64_t{1} << 31;
+// Of rows that are kept: with 128 dims the angles of 65,536 positions.
+constexpr std::int64_t kMostKeptBytes = std::int64_t{32} << 20;
 
 std::string text(std::int64_t x) {
     return std::to_string(x);
@@ -38,24 +45,72 @@ double frequency(const RopeOptions& options, std::int64_t pair) {
     return std::pow(options.base, -2.0 * static_cast<double>(pair) / static_cast<double>(options.dims));
 }
 
-/// Floats that the table takes.
-std::size_t checked_size(const RopeOptions& options, std::int64_t positions) {
-    if (options.dims < 2 || options.dims % 2 != 0)
-        throw Error("options.dims is " + text(options.dims) + ": expected an even number, 2 or more");
+void check_options(const RopeOptions& options, std::int64_t positions) {
+    if (options.dims < 2 || options.dims > kMostDims || options.dims % 2 != 0)
+        throw Error("options.dims is " + text(options.dims) + ": expected an even number, 2 to " + text(kMostDims));
     if (!(options.base > 0) || !std::isfinite(options.base))
         throw Error("options.base is " + text(options.base) + ": expected a finite number above 0");
     if (options.pairs != RopePairs::interleaved && options.pairs != RopePairs::half_split)
         throw Error("options.pairs is " + text(static_cast<std::int64_t>(options.pairs)) + ": not a value of RopePairs");
-    if (positions < 1) throw Error("positions is " + text(positions) + ": expected at least 1");
-    std::int64_t size = 0;
-    if (__builtin_mul_overflow(options.dims, positions, &size) ||
-        size > std::numeric_limits<std::int64_t>::max() / static_cast<std::int64_t>(sizeof(float)))
-        throw Error("options.dims is " + text(options.dims) + " and positions is " + text(positions) +
-                    ": the size of the table exceeds 64 bits");
+    if (positions < 1 || positions > kMostPositions)
+        throw Error("positions is " + text(positions) + ": expected 1 to " + text(kMostPositions));
     // The last pair turns fastest where the base is below 1.
     if (!std::isfinite(static_cast<double>(positions - 1) * frequency(options, options.dims / 2 - 1)))
         throw Error("options.base is " + text(options.base) + ": too small, the largest angle is not finite");
-    return static_cast<std::size_t>(size);
+}
+
+/// The angles of a table with the memory they are in.
+struct OwnedAngles : RopeAngles {
+    OwnedAngles(const RopeOptions& options, std::int64_t positions);
+
+  private:
+    void make_part(std::vector<double>& part, std::int64_t step, std::int64_t rows, const std::vector<double>& frequencies);
+    void keep_rows();
+
+    std::vector<double> parts_[3];  // low, middle, high: [rows][dims]
+    std::vector<float> rows_;
+};
+
+/// part[row] = the angles of position row * step, as exact as f64 has them: the product of position and frequency is taken apart
+/// into its f64 and what that leaves out, which far positions would miss.
+void OwnedAngles::make_part(std::vector<double>& part, std::int64_t step, std::int64_t rows,
+                            const std::vector<double>& frequencies) {
+    const auto pairs = static_cast<std::int64_t>(frequencies.size());
+    part.resize(static_cast<std::size_t>(rows * dims));
+    for (std::int64_t row = 0; row < rows; ++row) {
+        double* cosines = part.data() + row * dims;
+        const auto position = static_cast<double>(row * step);
+        for (std::int64_t i = 0; i < pairs; ++i) {
+            const double frequency = frequencies[static_cast<std::size_t>(i)], angle = position * frequency;
+            const double rest = std::fma(position, frequency, -angle);
+            cosines[i] = std::cos(angle) * std::cos(rest) - std::sin(angle) * std::sin(rest);
+            cosines[pairs + i] = std::sin(angle) * std::cos(rest) + std::cos(angle) * std::sin(rest);
+        }
+    }
+}
+
+void OwnedAngles::keep_rows() {
+    const double angles = 0.5 * static_cast<double>(dims) * static_cast<double>(kept_positions);
+    runtime::for_each_item(runtime::workers_for(angles / kAnglesPerMicrosecond), kept_positions,
+                           [&](int, std::int64_t position) { combine_angles(*this, position, rows_.data() + position * dims); });
+}
+
+OwnedAngles::OwnedAngles(const RopeOptions& options, std::int64_t positions) {
+    dims = options.dims;
+    std::vector<double> frequencies(static_cast<std::size_t>(dims / 2));
+    for (std::size_t i = 0; i < frequencies.size(); ++i) frequencies[i] = frequency(options, static_cast<std::int64_t>(i));
+    constexpr std::int64_t kLow = std::int64_t{1} << kLowBits, kMiddle = std::int64_t{1} << kMiddleBits;
+    const std::int64_t last = positions - 1;
+    make_part(parts_[0], 1, std::min(positions, kLow), frequencies);
+    make_part(parts_[1], kLow, std::min(last / kLow + 1, kMiddle), frequencies);
+    make_part(parts_[2], kLow * kMiddle, last / (kLow * kMiddle) + 1, frequencies);
+    low = parts_[0].data();
+    middle = parts_[1].data();
+    high = parts_[2].data();
+    kept_positions = std::min(positions, std::max<std::int64_t>(kMostKeptBytes / (dims * std::int64_t{sizeof(float)}), 1));
+    rows_.resize(static_cast<std::size_t>(kept_positions * dims));
+    keep_rows();
+    kept = rows_.data();
 }
 
 // ------------------------------------------------------------------------------------------------------------------ the call
@@ -107,20 +162,14 @@ void check_call(const TensorView<const float, 4>& x, const TensorView<float, 4>&
 
 }  // namespace
 
-RopeTable::RopeTable(const RopeOptions& options, std::int64_t positions)
-    : options_(options), positions_(positions), angles_(checked_size(options, positions)) {
-    const std::int64_t pairs = options.dims / 2;
-    std::vector<double> frequencies(static_cast<std::size_t>(pairs));
-    for (std::int64_t i = 0; i < pairs; ++i) frequencies[static_cast<std::size_t>(i)] = frequency(options, i);
-    const int workers = runtime::workers_for(static_cast<double>(pairs) * static_cast<double>(positions) / kAnglesPerMicrosecond);
-    runtime::for_each_item(workers, positions, [&](int, std::int64_t position) {
-        float* cosines = angles_.data() + position * options.dims;
-        for (std::int64_t i = 0; i < pairs; ++i) {
-            const double angle = static_cast<double>(position) * frequencies[static_cast<std::size_t>(i)];
-            cosines[i] = static_cast<float>(std::cos(angle));
-            cosines[pairs + i] = static_cast<float>(std::sin(angle));
-        }
-    });
+RopeTable::RopeTable(const RopeOptions& options, std::int64_t positions) : options_(options), positions_(positions) {
+    check_options(options, positions);
+    angles_ = std::make_shared<const OwnedAngles>(options, positions);
+}
+
+void RopeTable::angles(std::int64_t position, float* to) const noexcept {
+    const float* row = angles_of(*angles_, position, to);
+    if (row != to) std::copy_n(row, options_.dims, to);
 }
 
 void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const RopeTable& table,
@@ -132,22 +181,28 @@ void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>&
     const std::int64_t dims = table.options().dims;
     const bool interleaved = table.options().pairs == RopePairs::interleaved;
     const RopeKernels& kernels = kernel_table(active_isa()).rope;
-    const auto turn_token = [&](std::int64_t b, std::int64_t h, std::int64_t i) {
+    const auto position_of = [&](std::int64_t b, std::int64_t i) -> std::int64_t {
         const std::int64_t row = positions.extent[0] == 1 ? 0 : b;
-        const std::int64_t position =
-            positions.data ? positions.data[row * positions.stride[0] + i * positions.stride[1]] : first_position + i;
-        const float* cosines = table.row(std::abs(position));
-        kernels.rotate(x.data + b * x.stride[0] + h * x.stride[1] + i * x.stride[2],
-                       out.data + b * out.stride[0] + h * out.stride[1] + i * out.stride[2], dim, cosines, cosines + dims / 2, dims,
-                       interleaved, position < 0);
+        return positions.data ? positions.data[row * positions.stride[0] + i * positions.stride[1]] : first_position + i;
     };
 
     const std::int64_t blocks = (length + kTokensPerItem - 1) / kTokensPerItem;
     const double bytes = 2.0 * sizeof(float) * static_cast<double>(batch * heads) * static_cast<double>(length * dim);
+    const int workers = runtime::workers_for(bytes / kBytesPerMicrosecond);
+    const runtime::PooledWorkspace made(static_cast<std::size_t>(workers * kTokensPerItem * dims) * sizeof(float));
     const auto end_of = [&](std::int64_t item) { return std::min((item % blocks + 1) * kTokensPerItem, length); };
-    const auto turn_tokens = [&](int, std::int64_t item) {
+    const auto turn_tokens = [&](int worker, std::int64_t item) {
+        const std::int64_t b = item / blocks, begin = item % blocks * kTokensPerItem, end = end_of(item);
+        const float* cosines[kTokensPerItem];
+        for (std::int64_t i = begin; i < end; ++i) {
+            float* room = reinterpret_cast<float*>(made.bytes().data()) + (worker * kTokensPerItem + i - begin) * dims;
+            cosines[i - begin] = kernels.angles(table.engine_angles(), std::abs(position_of(b, i)), room);
+        }
         for (std::int64_t h = 0; h < heads; ++h)
-            for (std::int64_t i = item % blocks * kTokensPerItem; i < end_of(item); ++i) turn_token(item / blocks, h, i);
+            for (std::int64_t i = begin; i < end; ++i)
+                kernels.rotate(x.data + b * x.stride[0] + h * x.stride[1] + i * x.stride[2],
+                               out.data + b * out.stride[0] + h * out.stride[1] + i * out.stride[2], dim, cosines[i - begin],
+                               cosines[i - begin] + dims / 2, dims, interleaved, position_of(b, i) < 0);
     };
     const auto label = [&](std::int64_t item) {
         const auto rows = static_cast<double>(heads) * static_cast<double>(end_of(item) - item % blocks * kTokensPerItem);
@@ -158,7 +213,7 @@ void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>&
                                   .flops = 3 * rows * static_cast<double>(dims),  // 4 products and 2 sums a pair
                                   .bytes = 2 * sizeof(float) * rows * static_cast<double>(dim)};
     };
-    runtime::for_each_item(runtime::workers_for(bytes / kBytesPerMicrosecond), batch * blocks, turn_tokens, "rope", label);
+    runtime::for_each_item(workers, batch * blocks, turn_tokens, "rope", label);
 }
 
 }  // namespace headwise

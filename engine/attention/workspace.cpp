@@ -29,6 +29,7 @@ AttentionWorkspace::AttentionWorkspace(const AttentionShape& shape, const Attent
     queries_ = take(sizes.query_floats, sizeof(float));
     scores_ = take(sizes.score_floats, sizeof(float));
     turned_ = take(turns ? std::max(rows_, kMaxTurnedKeys) * shape.head_dim : 0, sizeof(float));
+    angles_ = take(turns ? shape.head_dim : 0, sizeof(float));
     places_ = take(shares ? rows_ : 0, sizeof(BlockPlace));
     state_bytes_ = aligned(sizes.state.floats, sizeof(float));
     own_state_bytes_ = aligned(sizes.own_state.floats, sizeof(float));

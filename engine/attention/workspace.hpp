@@ -66,6 +66,8 @@ class AttentionWorkspace {
     float* scores(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, scores_)); }
     /// Where RoPE turns rows: a block's queries until they are packed, then key blocks.
     float* turned(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, turned_)); }
+    /// Room for the angles by which one row is turned.
+    float* angles(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, angles_)); }
     BlockState state(int worker, int which) const noexcept {
         return state_at(part(worker, states_) + static_cast<std::size_t>(which) * state_bytes_, rows_);
     }
@@ -105,7 +107,7 @@ class AttentionWorkspace {
     std::int64_t rows_, own_rows_, kv_heads_, rows_per_head_;
     PartialStates partial_states_;
     // Within a worker's part.
-    std::size_t row_pointers_, row_integers_, row_floats_, outs_, queries_, scores_, turned_, places_, states_;
+    std::size_t row_pointers_, row_integers_, row_floats_, outs_, queries_, scores_, turned_, angles_, places_, states_;
     std::size_t state_bytes_, own_state_bytes_, worker_bytes_;
     std::size_t sequences_, first_shared_row_, shared_rows_, partials_, finished_, bytes_;
     std::byte* base_ = nullptr;

@@ -2,14 +2,16 @@
 
 #include <cstdint>
 
+#include "engine/kernels/rope_kernels.hpp"
+
 namespace headwise {
 
 /// How rows of keys are turned for their positions (RoPE) before they are multiplied; they are copied for that, a block at a time.
 struct RopeRows {
-    const float* angles;  ///< of position p: at angles + p * dims, dims / 2 cosines, then as many sines
-    std::int64_t dims;
+    const RopeAngles* angles;
     bool interleaved;
     const std::int32_t* positions;  ///< of key j: positions[j]; null: j
+    float* made;                    ///< [dims]: room for the angles of one position
     float* turned;                  ///< [kMaxTurnedKeys][head_dim]: the kernel's copies
 };
 inline constexpr std::int64_t kMaxTurnedKeys = 96;

@@ -3,7 +3,6 @@
 #include <cstdint>
 
 #include "engine/kernels/attention_kernels.hpp"
-#include "engine/kernels/rope_kernels.hpp"
 
 namespace headwise {
 namespace {
@@ -132,9 +131,10 @@ void list_keys(const KeyValueRows& kv, std::int64_t head_dim, std::int64_t first
     const std::int64_t left = kv.count - first, there = left < count ? left : count;
     for (std::int64_t i = 0; i < there; ++i) {
         const std::int64_t position = rope.positions ? rope.positions[first + i] : first + i;
-        const float* cosines = rope.angles + (position < 0 ? -position : position) * rope.dims;
+        const float* cosines = angles_of(*rope.angles, position < 0 ? -position : position, rope.made);
+        const std::int64_t dims = rope.angles->dims;
         float* turned = rope.turned + i * head_dim;
-        rotate_row<S>(rows[i], turned, head_dim, cosines, cosines + rope.dims / 2, rope.dims, rope.interleaved, position < 0);
+        rotate_row<S>(rows[i], turned, head_dim, cosines, cosines + dims / 2, dims, rope.interleaved, position < 0);
         rows[i] = turned;
     }
     for (std::int64_t i = there; i < count + ahead; ++i) rows[i] = rows[there - 1];

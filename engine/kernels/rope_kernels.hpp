@@ -6,8 +6,21 @@
 
 namespace headwise {
 
+/// The angles of all positions p >= 0 of a RopeTable. A row of angles is dims / 2 cosines, then as many sines.
+struct RopeAngles {
+    static constexpr int kLowBits = 9, kMiddleBits = 11;
+
+    std::int64_t dims = 0;
+    std::int64_t kept_positions = 0;
+    const float* kept = nullptr;  ///< [kept_positions][dims], as combine_angles() has them
+    /// p = low + (middle << kLowBits) + (high << kLowBits + kMiddleBits): rows of the angles of each part.
+    const double *low = nullptr, *middle = nullptr, *high = nullptr;
+};
+
 /// Rotary position embedding of one row.
 struct RopeKernels {
+    /// The row of angles of a position: where it is kept, or `made` [dims], filled. The same bits on every ISA.
+    const float* (*angles)(const RopeAngles& angles, std::int64_t position, float* made);
     /// out = x [dim] with its first `dims` (even) elements turned in pairs, pair i by the angle of cosines[i] and sines[i]
     /// (i < dims / 2), or by minus that angle; the others are copied. A pair is (2 i, 2 i + 1) if interleaved, else (i, i + dims /
     /// 2). out may be x. Which lane a pair falls into, a full vector's or a tail's, changes no bit.
@@ -16,6 +29,29 @@ struct RopeKernels {
 };
 
 namespace {
+
+/// made [dims] = the angles of the sum of three angles for each pair: two rotations in f64, rounded once. Products and sums are
+/// not fused, so that every ISA, and the code that has none, gives the same bits.
+HEADWISE_INLINE void combine_angles(const RopeAngles& angles, std::int64_t position, float* made) {
+    constexpr std::int64_t kLow = std::int64_t{1} << RopeAngles::kLowBits, kMiddle = std::int64_t{1} << RopeAngles::kMiddleBits;
+    const std::int64_t dims = angles.dims, pairs = dims / 2;
+    const double* low = angles.low + position % kLow * dims;
+    const double* middle = angles.middle + position / kLow % kMiddle * dims;
+    const double* high = angles.high + position / (kLow * kMiddle) * dims;
+    for (std::int64_t i = 0; i < pairs; ++i) {
+        const double cosine = high[i] * middle[i] - high[pairs + i] * middle[pairs + i];
+        const double sine = high[pairs + i] * middle[i] + high[i] * middle[pairs + i];
+        made[i] = static_cast<float>(cosine * low[i] - sine * low[pairs + i]);
+        made[pairs + i] = static_cast<float>(sine * low[i] + cosine * low[pairs + i]);
+    }
+}
+
+/// RopeKernels::angles, which other kernels inline.
+HEADWISE_INLINE const float* angles_of(const RopeAngles& angles, std::int64_t position, float* made) {
+    if (position < angles.kept_positions) return angles.kept + position * angles.dims;
+    combine_angles(angles, position, made);
+    return made;
+}
 
 /// (a, b) becomes (a cos - b sin, b cos + a sin).
 template <class S>
@@ -89,7 +125,9 @@ HEADWISE_INLINE void rotate_row(const float* x, float* out, std::int64_t dim, co
 
 template <class S>
 constexpr RopeKernels rope_kernels() {
-    return {.rotate = rotate_row<S>};
+    return {
+        .angles = [](const RopeAngles& angles, std::int64_t position, float* made) { return angles_of(angles, position, made); },
+        .rotate = rotate_row<S>};
 }
 
 }  // namespace

@@ -17,9 +17,10 @@ void turn_row(const Row<const T>& from, T* to, std::int64_t dim, const RopeOptio
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
         const bool interleaved = options.pairs == RopePairs::interleaved;
         const std::int64_t x = interleaved ? 2 * pair : pair, y = interleaved ? 2 * pair + 1 : pair + pairs;
-        // In double whatever T is: an angle of some thousand radians rounded to float would be off by 1e-4.
+        // In long double whatever T is: an angle of some thousand radians rounded to float would be off by 1e-4, and one of 2^31
+        // rounded to double by 2e-7.
         const double exponent = -2 * static_cast<double>(pair) / static_cast<double>(options.dims);
-        const double angle = static_cast<double>(position) * std::pow(options.base, exponent);
+        const long double angle = static_cast<long double>(position) * std::pow(options.base, exponent);
         const T cosine = static_cast<T>(std::cos(angle)), sine = static_cast<T>(std::sin(angle));
         to[x] = from[x] * cosine - from[y] * sine;
         to[y] = from[y] * cosine + from[x] * sine;

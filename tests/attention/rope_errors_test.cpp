@@ -21,7 +21,7 @@ TEST_CASE("a table that cannot be") {
         std::int64_t positions;
         std::vector<std::string> parts;
     } const mistakes[] = {
-        {{}, 5, {"options.dims is 0", "even", "2 or more"}},
+        {{}, 5, {"options.dims is 0", "even", "2 to 4096"}},
         {{.dims = -2}, 5, {"options.dims is -2", "even"}},
         {{.dims = 7}, 5, {"options.dims is 7", "even"}},
         {{.dims = 8, .base = 0}, 5, {"options.base is 0", "above 0"}},
@@ -30,10 +30,11 @@ TEST_CASE("a table that cannot be") {
         {{.dims = 8, .base = std::numeric_limits<double>::quiet_NaN()}, 5, {"options.base is nan", "finite"}},
         {{.dims = 400, .base = 5e-324}, 5, {"options.base is 4.94", "too small", "finite"}},
         {{.dims = 8, .pairs = static_cast<RopePairs>(2)}, 5, {"options.pairs is 2", "RopePairs"}},
-        {{.dims = 8}, 0, {"positions is 0", "at least 1"}},
-        {{.dims = 8}, -3, {"positions is -3", "at least 1"}},
-        {{.dims = 8}, kMax, {"options.dims is 8", "positions is 9223372036854775807", "64 bits"}},
-        {{.dims = 1 << 30}, std::int64_t{1} << 31, {"options.dims is 1073741824", "positions is 2147483648", "64 bits"}},
+        {{.dims = 8}, 0, {"positions is 0", "1 to 2147483648"}},
+        {{.dims = 8}, -3, {"positions is -3", "1 to 2147483648"}},
+        {{.dims = 4098}, 5, {"options.dims is 4098", "2 to 4096"}},
+        {{.dims = 8}, (std::int64_t{1} << 31) + 1, {"positions is 2147483649", "1 to 2147483648"}},
+        {{.dims = 8}, kMax, {"positions is 9223372036854775807", "1 to 2147483648"}},
     };
     for (const auto& mistake : mistakes) check_error([&] { RopeTable(mistake.options, mistake.positions); }, mistake.parts);
 }

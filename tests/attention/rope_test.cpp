@@ -6,10 +6,13 @@
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,8 +52,8 @@ PlainTensor<T> turned(const TensorView<const float, 4>& x, const RopeOptions& op
         for (std::int64_t h = 0; h < x.extent[1]; ++h)
             for (std::int64_t i = 0; i < x.extent[2]; ++i)
                 for (std::int64_t pair = 0; pair < options.dims / 2; ++pair) {
-                    const double angle =
-                        static_cast<double>(position_of(b, i)) *
+                    const long double angle =
+                        static_cast<long double>(position_of(b, i)) *
                         std::pow(options.base, -2.0 * static_cast<double>(pair) / static_cast<double>(options.dims));
                     const T cosine = static_cast<T>(std::cos(angle)), sine = static_cast<T>(std::sin(angle));
                     const auto [first, second] = elements_of(options, pair);
@@ -110,28 +113,73 @@ void check_rope(const StridedTensor::Extents& extent, const RopeTable& table, st
     CHECK(x.gaps_untouched());
 }
 
-TEST_CASE("the table holds the cosine and sine of every angle, rounded once") {
+/// The largest error of a table's angles at some positions, as a share of what its header allows.
+double worst_angle(const RopeTable& table, const std::vector<std::int64_t>& positions) {
+    const auto [dims, base, pairs] = table.options();
+    std::vector<float> angles(static_cast<std::size_t>(dims));
+    double worst = 0;
+    for (const std::int64_t position : positions) {
+        table.angles(position, angles.data());
+        for (std::int64_t i = 0; i < dims / 2; ++i) {
+            const double frequency = std::pow(base, -2 * static_cast<double>(i) / static_cast<double>(dims));
+            const long double angle = static_cast<long double>(position) * static_cast<long double>(frequency);
+            const auto compare_with = [&](long double expected, float actual) {
+                // An ULP is half a rounding more than the nearest float; long double rounds the angle itself, too.
+                const auto nearest = static_cast<float>(std::abs(expected));
+                const double ulp = static_cast<double>(std::nextafter(nearest, 2.0f) - nearest);
+                const double allowed = std::max(ulp, 0x1p-50) + static_cast<double>(angle * 0x1p-64L);
+                worst = std::max(worst, static_cast<double>(std::abs(static_cast<long double>(actual) - expected)) / allowed);
+            };
+            compare_with(std::cos(angle), angles[static_cast<std::size_t>(i)]);
+            compare_with(std::sin(angle), angles[static_cast<std::size_t>(dims / 2 + i)]);
+        }
+    }
+    return worst;
+}
+
+TEST_CASE("a table's angles are within an ULP of those of the exact product of position and frequency") {
+    std::vector<std::int64_t> near(300);
+    std::iota(near.begin(), near.end(), 0);
     for (const double base : {10000.0, 500000.0, 1.0, 0.25})
         for (const std::int64_t dims : {2, 6, 64}) {
             const RopeTable table({.dims = dims, .base = base}, 300);
             CHECK(table.positions() == 300);
             CHECK(table.options().dims == dims);
-            double worst = 0;  // in units of what rounding to float and the f64 angle may cost
-            for (std::int64_t position = 0; position < table.positions(); ++position)
-                for (std::int64_t i = 0; i < dims / 2; ++i) {
-                    const long double exponent = -2.0L * static_cast<long double>(i) / static_cast<long double>(dims);
-                    const long double angle =
-                        static_cast<long double>(position) * std::pow(static_cast<long double>(base), exponent);
-                    const auto compare_with = [&](long double expected, float actual) {
-                        const double allowed = static_cast<double>(std::abs(expected) * 0x1p-24L + angle * 0x1p-51L) + 1e-40;
-                        worst =
-                            std::max(worst, static_cast<double>(std::abs(static_cast<long double>(actual) - expected)) / allowed);
-                    };
-                    compare_with(std::cos(angle), table.row(position)[i]);
-                    compare_with(std::sin(angle), table.row(position)[dims / 2 + i]);
-                }
-            CHECK(worst <= 1.01);
+            CHECK(worst_angle(table, near) <= 1);
         }
+}
+
+TEST_CASE("a table for all positions up to 2^31 is as exact at the far ones") {
+    constexpr std::int64_t kPositions = std::int64_t{1} << 31;
+    RandomNumbers random(test_seed());
+    for (const std::int64_t dims : {2, 64, 128}) {
+        const RopeTable table({.dims = dims, .base = 500000}, kPositions);
+        const std::int64_t kept = table.engine_angles().kept_positions;
+        CHECK(kept < kPositions);
+        std::vector<std::int64_t> positions{0, 511, 512, kept - 1, kept, (1 << 20) - 1, 1 << 20, 30'000'000, kPositions - 1};
+        for (int i = 0; i < 300; ++i) positions.push_back(random.between(0, kPositions - 1));
+        INFO(reproduction(test_seed()));
+        CHECK(worst_angle(table, positions) <= 1);
+    }
+}
+
+TEST_CASE("whether a row of angles is kept changes no bit, on any ISA") {
+    const RopeTable table({.dims = 38, .base = 100}, 3000);
+    RopeAngles nothing_kept = table.engine_angles();
+    CHECK(nothing_kept.kept_positions == 3000);
+    nothing_kept.kept_positions = 0;
+    for (const Isa isa : available_isas()) {
+        std::int64_t different = 0;
+        for (std::int64_t position = 0; position < 3000; ++position) {
+            float kept[38], made[38], unused[38];
+            table.angles(position, kept);
+            different += kernel_table(isa).rope.angles(nothing_kept, position, made) != made;
+            different += std::memcmp(kept, made, sizeof made) != 0;
+            different +=
+                std::memcmp(kept, kernel_table(isa).rope.angles(table.engine_angles(), position, unused), sizeof kept) != 0;
+        }
+        CHECK(different == 0);
+    }
 }
 
 TEST_CASE("every number of dims that turn, at every edge of a vector, and any number that do not") {
@@ -150,6 +198,9 @@ TEST_CASE("common head dimensions at near and far positions, forwards and backwa
             const RopeTable table({.dims = dims, .base = 500000, .pairs = pairs}, 40000);
             for (const std::int64_t first : {-39999, -20, 0, 1000, 39960})
                 check_rope({2, 3, 40, dim}, table, first, Guard::above, kBshd, kBshd);
+            const RopeTable far({.dims = dims, .base = 500000, .pairs = pairs}, std::int64_t{1} << 31);
+            for (const std::int64_t first : {-2147483647, 30'000'000, 2147483600})
+                check_rope({2, 3, 40, dim}, far, first, Guard::above, kBshd, kBshd);
         }
 }
 
@@ -287,7 +338,9 @@ TEST_CASE("the same bits on any number of threads") {
             const StridedTensor out(x.view().extent, {}, Guard::above);
             apply_rope(x.view(), out.view(), table);
             results.push_back(bits(out));
-            tables.emplace_back(table.row(0), table.row(700));
+            tables.emplace_back(std::size_t{64} * 700);
+            for (std::int64_t position = 0; position < 700; ++position)
+                table.angles(position, tables.back().data() + 64 * position);
         });
     }
     for (std::size_t i = 1; i < results.size(); ++i) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "key_values.hpp"
-#include "memory_limit.hpp"
 
 namespace headwise::tools {
 
@@ -25,11 +24,6 @@ RopeTable make_rope_table(const RopeArgument& argument, std::int64_t head_dim, s
     const std::int64_t dims = argument.dims.value_or(head_dim);
     if (dims > head_dim || dims % 2 != 0) {
         throw UsageError(fmt::format("--rope turns {} dims of {}: expected an even number of at most that many", dims, head_dim));
-    }
-    const double bytes = static_cast<double>(sizeof(float)) * static_cast<double>(dims) * static_cast<double>(farthest + 1);
-    if (const double limit = 0.8 * available_memory(); bytes > limit) {
-        throw UsageError(fmt::format("--rope: a table up to position {} takes {:.3g} GB, more than the {:.3g} GB that are free",
-                                     farthest, bytes / 1e9, limit / 1e9));
     }
     return RopeTable({.dims = dims, .base = argument.base, .pairs = argument.pairs}, farthest + 1);
 }
