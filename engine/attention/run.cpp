@@ -8,6 +8,7 @@
 #include <span>
 
 #include "engine/attention/block.hpp"
+#include "engine/attention/denominator.hpp"
 #include "engine/attention/task_work.hpp"
 #include "engine/runtime/parallel.hpp"
 
@@ -270,9 +271,10 @@ class AttentionRun {
             const std::int64_t head = prepared.rows.heads[i];
             Denominator d{.factor = 0, .log2 = -std::numeric_limits<double>::infinity()};
             if (sees_any(*s.kernel, block, i, s.key_begin, s.key_end))
-                d = denominator(block, i, head);
-            else if (!arguments_.sinks.empty())
-                d.log2 = sink_of(head);
+                d = denominator(block.row_max[i], block.row_sum[i], sink_of(arguments_, head),
+                                arguments_.log_sum_exp.data != nullptr);
+            else if (const auto sink = sink_of(arguments_, head))
+                d.log2 = *sink;
             factors[i] = d.factor;
             write_log_sum_exp(place, prepared, i, d.log2);
         }
@@ -306,27 +308,6 @@ class AttentionRun {
             static_cast<float>(log2 * std::numbers::ln2);
     }
 
-    double sink_of(std::int64_t head) const {
-        return static_cast<double>(arguments_.sinks[static_cast<std::size_t>(head)]) * std::numbers::log2e;
-    }
-
-    struct Denominator {
-        float factor;  ///< what the row's accumulators are multiplied with
-        double log2;   ///< of the softmax's denominator
-    };
-
-    Denominator denominator(const AttentionBlock& block, std::int64_t row, std::int64_t head) const {
-        const double max = block.row_max[row], sum = block.row_sum[row];
-        const bool wants_log = arguments_.log_sum_exp.data != nullptr;
-        if (arguments_.sinks.empty()) return {1 / block.row_sum[row], wants_log ? max + std::log2(sum) : 0};
-        // Of the row's largest weight and the sink the larger one is 1 (NaN if it is infinite, as in the formula): a single power
-        // of two, and a logarithm only where it is asked for, or rows of 1024 keys would take 1 % longer.
-        const double sink = sink_of(head), reference = std::max(max, sink);
-        const double larger = 1 + (reference - reference), smaller = std::exp2(std::min(max, sink) - reference);
-        const double own = max >= sink ? larger : smaller, total = sum * own + (max >= sink ? smaller : larger);
-        return {static_cast<float>(own / total), wants_log ? reference + std::log2(total) : 0};
-    }
-
     struct CommonDenominator {
         float factor, weight;  ///< what the row's accumulators are multiplied with, and what its shared keys have come to
         double log2;
@@ -336,7 +317,7 @@ class AttentionRun {
     CommonDenominator common_denominator(const AttentionBlock& block, const BlockPlace& place, std::int64_t row, std::int64_t head,
                                          const SharedRow& shared) const {
         const SequenceSchedule& s = place.schedule;
-        const double sink = arguments_.sinks.empty() ? -std::numeric_limits<double>::infinity() : sink_of(head);
+        const double sink = sink_of(arguments_, head).value_or(-std::numeric_limits<double>::infinity());
         const bool sees_own = sees_any(*s.kernel, block, row, s.key_begin, s.key_end);
         if (!sees_own && shared.sum == 0 && !sees_by_masks(*s.kernel, block, row, 0, s.key_begin)) return {0, 0, sink};
         const double max = block.row_max[row], shared_max = shared.max, reference = std::max(std::max(max, shared_max), sink);

@@ -4,11 +4,12 @@
 #include <bit>
 #include <cmath>
 #include <numbers>
-#include <string>
+#include <span>
 
 #include "engine/attention/block.hpp"
 #include "engine/attention/check.hpp"
 #include "engine/attention/check_arguments.hpp"
+#include "engine/attention/denominator.hpp"
 #include "engine/attention/top_keys.hpp"
 #include "engine/attention/weights_request.hpp"
 #include "engine/dispatch/isa.hpp"
@@ -18,17 +19,24 @@
 namespace headwise {
 namespace {
 
+/// Memory of all workers.
+struct SweepMemory {
+    std::uint64_t* top_places = nullptr;  ///< [workers][rows of a block][k]
+    float* mean_rests = nullptr;          ///< [workers][heads of a group][mean_keys]
+    std::int64_t mean_keys = 0;
+};
+
 /// The second sweep: what one item, a key/value head of a sequence, does.
 class WeightsSweep {
   public:
     WeightsSweep(const AttentionCall& call, const ChosenRows& chosen, const AttentionWeights& results,
-                 const AttentionWorkspace& workspace, std::uint64_t* top_places)
-        : call_(call), chosen_(chosen), results_(results), workspace_(workspace), top_places_(top_places) {}
+                 const AttentionWorkspace& workspace, const SweepMemory& memory)
+        : call_(call), chosen_(chosen), results_(results), workspace_(workspace), memory_(memory) {}
 
     void run(int worker, std::int64_t item) const {
         BlockPlace place = place_of(item);
         const ChosenHead head = chosen_.of(place.kv_head);
-        clear(place, head);
+        clear(worker, place, head);
         const std::int64_t queries = chosen_.count_below(place.sequence.queries);
         const std::int64_t rows = queries * head.count, most = place.schedule.kernel->max_rows;
         for (std::int64_t row = 0; row < rows; row += most) {
@@ -57,7 +65,7 @@ class WeightsSweep {
                 .head = place.kv_head * group,
                 .heads = group,
                 .kernel = "weigh",
-                .flops = 2 * dim * heads * pairs,
+                .flops = (call_.arguments.log_sum_exp.data ? 2 : 4) * dim * heads * pairs,
                 .bytes = sizeof(float) * dim * (heads * static_cast<double>(queries) + keys)};
     }
 
@@ -81,7 +89,8 @@ class WeightsSweep {
         return view.data + b * view.stride[0] + h * view.stride[1] + (Rank == 4 ? q * view.stride[2] : 0);
     }
 
-    void clear(const BlockPlace& place, const ChosenHead& head) const {
+    void clear(int worker, const BlockPlace& place, const ChosenHead& head) const {
+        if (results_.key_means.data) std::fill_n(mean_rests(worker, 0), head.count * memory_.mean_keys, 0.0f);
         for (std::int64_t h = head.first; h < head.first + head.count; ++h) {
             if (results_.key_means.data) std::fill_n(row_at(results_.key_means, place.b, h), results_.key_means.extent[2], 0.0f);
             const auto clear_rows = [&](const auto& view, auto value) {
@@ -99,19 +108,15 @@ class WeightsSweep {
     void sweep(int worker, const BlockPlace& place, const ChosenHead& head, std::int64_t row) const {
         std::int64_t* queries = workspace_.integers(worker, RowIntegers::query);
         std::int64_t* heads = workspace_.integers(worker, RowIntegers::head);
-        float* references = workspace_.floats(worker, RowFloats::factor);
-        const TensorView<float, 3>& sums = call_.arguments.log_sum_exp;
         for (std::int64_t i = 0; i < place.rows; ++i) {
             queries[i] = chosen_.query((row + i) / head.count);
             heads[i] = chosen_.head(head.first + (row + i) % head.count);
-            const float sum = sums.data[place.sequence.query_batch * sums.stride[0] + heads[i] * sums.stride[1] +
-                                        (place.sequence.first_query + queries[i]) * sums.stride[2]];
-            // A row that sees nothing has scores of -Inf alone: any finite reference gives weights of 0.
-            references[i] = std::isinf(sum) && sum < 0 ? 0 : static_cast<float>(static_cast<double>(sum) * std::numbers::log2e);
         }
         const BlockRows rows{queries, heads};
         const PreparedBlock prepared(call_, workspace_, worker, {&place, 1}, workspace_.state(worker, 0), &rows);
         const AttentionBlock& block = prepared.block;
+        const RowReferences references =
+            call_.arguments.log_sum_exp.data ? given_references(worker, place, rows) : found_references(worker, prepared);
         const std::int64_t begin = block.key_begin ? block.key_begin[0] : 0;
         const std::int64_t end = block.key_end ? block.key_end[block.rows - 1] : place.sequence.keys;
         float* weights = workspace_.state(worker, 0).row_max;
@@ -119,26 +124,87 @@ class WeightsSweep {
         for (std::int64_t i = 0; tops && i < place.rows; ++i) top_of(worker, i).clear();
         for (std::int64_t key = begin; key < end; key += kWeighedKeys) {
             const std::int64_t keys = std::min(kWeighedKeys, end - key);
-            call_.kernels.attention.weigh(block, prepared.keys, key, keys, references, weights);
+            call_.kernels.attention.weigh(block, prepared.keys, key, keys, references.log2, references.factors, weights);
             for (std::int64_t i = 0; copies && i < place.rows; ++i)
-                copy(place.b, head.first + (row + i) % head.count, (row + i) / head.count, key, weights + i * kWeighedKeys, keys);
+                copy(worker, place.b, head.first, row + i, head.count, key,
+                     {weights + i * kWeighedKeys, static_cast<std::size_t>(keys)});
             for (std::int64_t i = 0; tops && i < place.rows; ++i) take_top(top_of(worker, i), key, weights + i * kWeighedKeys);
         }
         for (std::int64_t i = 0; tops && i < place.rows; ++i)
             write_top(top_of(worker, i), place.b, head.first + (row + i) % head.count, (row + i) / head.count);
     }
 
-    TopKeys top_of(int worker, std::int64_t row) const {
-        const std::int64_t k = results_.top_weights.extent[3];
-        return {top_places_ + (worker * call_.kernels.attention.query_lanes.max_rows + row) * k, k};
+    /// A row's weights are factors[i] * 2^(logit - log2[i]).
+    struct RowReferences {
+        const float* log2;
+        const float* factors;
+    };
+
+    /// From the log-sum-exp that the caller gave.
+    RowReferences given_references(int worker, const BlockPlace& place, const BlockRows& rows) const {
+        float* references = workspace_.floats(worker, RowFloats::reference);
+        float* factors = workspace_.floats(worker, RowFloats::factor);
+        const TensorView<float, 3>& sums = call_.arguments.log_sum_exp;
+        for (std::int64_t i = 0; i < place.rows; ++i) {
+            const float sum = sums.data[place.sequence.query_batch * sums.stride[0] + rows.heads[i] * sums.stride[1] +
+                                        (place.sequence.first_query + rows.queries[i]) * sums.stride[2]];
+            // A row that sees nothing has scores of -Inf alone: any finite reference gives weights of 0.
+            references[i] = std::isinf(sum) && sum < 0 ? 0 : static_cast<float>(static_cast<double>(sum) * std::numbers::log2e);
+            factors[i] = 1;
+        }
+        return {references, factors};
     }
 
-    /// Some weights of one row, [key, key + count).
-    void copy(std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t key, const float* weights, std::int64_t count) const {
-        if (results_.weights.data) std::copy_n(weights, count, row_at(results_.weights, b, h, q) + key);
-        if (results_.key_means.data) {
-            float* means = row_at(results_.key_means, b, h) + key;
-            for (std::int64_t i = 0; i < count; ++i) means[i] += weights[i];
+    /// From a sweep of their own, as attention makes it, but without values. Maximum and sum stay apart: their logarithm in f32
+    /// would have lost the sum where logits are large.
+    RowReferences found_references(int worker, const PreparedBlock& prepared) const {
+        const AttentionKernel& kernel = call_.kernels.attention.query_lanes;
+        AttentionBlock block = with_state(prepared.block, workspace_.state(worker, 1));
+        block.value_dim = 0;
+        block.fetch_count = 0;
+        // Key blocks that begin at the same keys whatever rows are chosen, so that a row's bits do not depend on them.
+        const std::int64_t count = prepared.keys.count;
+        kernel.attend(block, prepared.keys, 0, std::min(count, kernel.key_block));
+        const AttentionBlock part = with_state(block, workspace_.state(worker, 0));
+        for (std::int64_t key = kernel.key_block; key < count; key += kernel.key_block) {
+            kernel.attend(part, prepared.keys, key, std::min(count, key + kernel.key_block));
+            kernel.merge(block, part);
+        }
+        float* factors = workspace_.floats(worker, RowFloats::factor);
+        for (std::int64_t i = 0; i < block.rows; ++i)
+            factors[i] = block.row_sum[i] == 0 ? 0
+                                               : denominator(block.row_max[i], block.row_sum[i],
+                                                             sink_of(call_.arguments, prepared.rows.heads[i]), false)
+                                                     .factor;
+        return {block.row_max, factors};
+    }
+
+    TopKeys top_of(int worker, std::int64_t row) const {
+        const std::int64_t k = results_.top_weights.extent[3];
+        return {memory_.top_places + (worker * call_.kernels.attention.query_lanes.max_rows + row) * k, k};
+    }
+
+    /// What the means of a chosen head lack (add_compensated).
+    float* mean_rests(int worker, std::int64_t head) const {
+        return memory_.mean_rests + (worker * call_.group + head) * memory_.mean_keys;
+    }
+
+    /// The weights of one row from `key` on.
+    void copy(int worker, std::int64_t b, std::int64_t first_head, std::int64_t row, std::int64_t heads, std::int64_t key,
+              std::span<const float> weights) const {
+        const std::int64_t h = row % heads, q = row / heads;
+        if (results_.weights.data) std::ranges::copy(weights, row_at(results_.weights, b, first_head + h, q) + key);
+        if (results_.key_means.data)
+            add_compensated(weights, row_at(results_.key_means, b, first_head + h) + key, mean_rests(worker, h) + key);
+    }
+
+    /// sums[i] += x[i]; what rounding took comes back with the next one (Kahan), so that a million small weights do not lose five
+    /// digits.
+    static void add_compensated(std::span<const float> x, float* sums, float* rests) {
+        for (std::size_t i = 0; i < x.size(); ++i) {
+            const float more = x[i] - rests[i], sum = sums[i] + more;
+            rests[i] = (sum - sums[i]) - more;
+            sums[i] = sum;
         }
     }
 
@@ -170,7 +236,7 @@ class WeightsSweep {
     const ChosenRows& chosen_;
     const AttentionWeights& results_;
     const AttentionWorkspace& workspace_;
-    std::uint64_t* const top_places_;  // [workers][rows of a block][k]
+    const SweepMemory memory_;
 };
 
 /// A state's memory, which no sweep needs, holds the weights of a key block.
@@ -198,7 +264,7 @@ void attention_weights(const AttentionArguments& arguments, const AttentionOptio
     const ChosenRows chosen(shape, request);
     check_weights(shape, options, arguments, checked, chosen, results);
 
-    const KernelTable& kernels = kernel_table(options.isa.value_or(active_isa()));
+    const KernelTable& kernels = kernel_table(options.isa ? *options.isa : active_isa());
     AttentionArguments usable = with_usable_strides(arguments);
     usable.value = usable.key;
     const AttentionCall call(shape, options, usable, kernels);
@@ -212,7 +278,12 @@ void attention_weights(const AttentionArguments& arguments, const AttentionOptio
     const std::int64_t top_places =
         results.top_weights.data ? workers * kernels.attention.query_lanes.max_rows * results.top_weights.extent[3] : 0;
     const runtime::PooledWorkspace top_memory(static_cast<std::size_t>(top_places) * sizeof(std::uint64_t));
-    const WeightsSweep sweep(call, chosen, results, layout, reinterpret_cast<std::uint64_t*>(top_memory.bytes().data()));
+    const std::int64_t mean_keys = results.key_means.data ? results.key_means.extent[2] : 0;
+    const runtime::PooledWorkspace mean_memory(static_cast<std::size_t>(workers * call.group * mean_keys) * sizeof(float));
+    const WeightsSweep sweep(call, chosen, results, layout,
+                             {.top_places = reinterpret_cast<std::uint64_t*>(top_memory.bytes().data()),
+                              .mean_rests = reinterpret_cast<float*>(mean_memory.bytes().data()),
+                              .mean_keys = mean_keys});
     runtime::for_each_item(
         workers, items, [&](int worker, std::int64_t item) { sweep.run(worker, item); }, "attention weights",
         [&](std::int64_t item) { return sweep.label(item); });

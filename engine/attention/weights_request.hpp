@@ -46,7 +46,7 @@ class ChosenRows {
     const AttentionWeightsRequest& request_;
 };
 
-/// Throws Error where results do not fit, overlap an input or one another, or log_sum_exp is missing.
+/// Throws Error where results do not fit, or overlap an input or one another.
 void check_weights(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& arguments,
                    const CheckedKeys& checked, const ChosenRows& chosen, const AttentionWeights& results);
 

@@ -24,7 +24,7 @@ AttentionWorkspace::AttentionWorkspace(const AttentionShape& shape, const Attent
     const bool shares = sizes.shared.max_chunks > 0;
     row_pointers_ = take(rows_ * (static_cast<std::int64_t>(RowPointers::blocks) + 1), sizeof(float*));
     row_integers_ = take(rows_ * (static_cast<std::int64_t>(RowIntegers::position) + 1), sizeof(std::int64_t));
-    row_floats_ = take(rows_ * (static_cast<std::int64_t>(RowFloats::shared_weight) + 1), sizeof(float));
+    row_floats_ = take(rows_ * (static_cast<std::int64_t>(RowFloats::reference) + 1), sizeof(float));
     outs_ = take(2 * rows_ + kFetchedKeys, sizeof(float*));
     queries_ = take(sizes.query_floats, sizeof(float));
     scores_ = take(sizes.score_floats, sizeof(float));

@@ -378,7 +378,7 @@ struct QueryLanes {
 
     /// AttentionKernels::weigh.
     static void weigh(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t keys,
-                      const float* references, float* weights) {
+                      const float* references, const float* factors, float* weights) {
         static_assert(kWeighedKeys <= kKeyBlock && kWeighedKeys % W == 0);
         Context c(block);
         list_values(kv, key_begin, keys, c.values);  // score tiles ask for them
@@ -386,13 +386,13 @@ struct QueryLanes {
         for (int v = 0; v < c.vectors; ++v) {
             const VectorKeys& k = c.scores.keys[v];
             const std::int64_t count = block.rows - v * W < W ? block.rows - v * W : W;
-            const F reference = S::load_tail(references + v * W, count);
+            const F reference = S::load_tail(references + v * W, count), factor = S::load_tail(factors + v * W, count);
             for (int key = 0; key < kWeighedKeys; key += W) {
                 F tile[W];
                 HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] =
                     key + i < k.begin || key + i >= k.end
                         ? S::zero()
-                        : exp2_weight<S>(S::load(block.scores + (key + i) * c.stride + v * W) - reference);
+                        : exp2_weight<S>(S::load(block.scores + (key + i) * c.stride + v * W) - reference) * factor;
                 S::transpose(tile);
                 HEADWISE_UNROLL for (int i = 0; i < W; ++i) if (i < count)
                     S::store(weights + (v * W + i) * kWeighedKeys + key, tile[i]);

@@ -40,7 +40,7 @@ struct RunCall {
     std::optional<RopeTable> rope;
     AttentionOptions options;
     std::int64_t shared_keys = 0;
-    FloatBuffer log_sum_exp;  // [batch, heads, length]; without memory unless asked for or needed for the weights
+    FloatBuffer log_sum_exp;  // [batch, heads, length]; without memory unless asked for
     AttentionWeightsTensors weights;
 
     bool empty() const { return tensors.out_data.size() == 0; }
@@ -80,7 +80,7 @@ void prepare(const RunArguments& arguments, const AttentionFile& file, const Att
     if (arguments.weights.given()) {
         call.weights = AttentionWeightsTensors(arguments.weights, file, call.tensors, arguments.reference);
     }
-    if (arguments.log_sum_exp || arguments.weights.given()) {
+    if (arguments.log_sum_exp) {
         const Extents& q = call.tensors.query_extents;
         call.log_sum_exp = FloatBuffer(q[0] * q[1] * q[2]);
     }
@@ -119,6 +119,12 @@ void run_reference(const RunCall& call) {
     if (!call.weights.empty()) weigh_by_reference(call, query_view, key_view);
 }
 
+/// Without the log-sum-exp, whose rounding would show in the weights of large logits.
+void weigh(AttentionArguments arguments, const RunCall& call) {
+    arguments.log_sum_exp = {};
+    attention_weights(arguments, call.options, call.weights.request(), call.weights.views());
+}
+
 /// Returns how it was computed, for people; with `explain` in more lines.
 std::string run_engine(const RunCall& call, int threads, bool explain) {
     ThreadTeam team(threads);
@@ -126,7 +132,7 @@ std::string run_engine(const RunCall& call, int threads, bool explain) {
         const AttentionArguments arguments = call.arguments();
         const double start = now();
         attention(arguments, call.options);
-        if (!call.weights.empty()) attention_weights(arguments, call.options, call.weights.request(), call.weights.views());
+        if (!call.weights.empty()) weigh(arguments, call);
         const double seconds = now() - start;
         const std::string how =
             fmt::format("({}, {} thread{}, {:.3g} ms)\n", isa_name(active_isa()), threads, threads == 1 ? "" : "s", 1e3 * seconds);

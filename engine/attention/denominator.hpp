@@ -1,0 +1,36 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <optional>
+
+#include "engine/attention/call.hpp"
+
+namespace headwise {
+
+/// What the sum of a row's weights 2^(logit - row_max) makes of it.
+struct Denominator {
+    float factor;  ///< what the row's weights, and its accumulators, are multiplied with
+    double log2;   ///< of the softmax's denominator; 0 where it is not asked for
+};
+
+/// A head's sink in units of log2, if the call has sinks.
+inline std::optional<double> sink_of(const AttentionArguments& arguments, std::int64_t head) {
+    if (arguments.sinks.empty()) return {};
+    return static_cast<double>(arguments.sinks[static_cast<std::size_t>(head)]) * std::numbers::log2e;
+}
+
+/// Of a row that sees a key.
+inline Denominator denominator(float row_max, float row_sum, std::optional<double> sink, bool wants_log) {
+    const double max = row_max, sum = row_sum;
+    if (!sink) return {1 / row_sum, wants_log ? max + std::log2(sum) : 0};
+    // Of the row's largest weight and the sink the larger one is 1 (NaN if it is infinite, as in the formula): a single power of
+    // two, and a logarithm only where it is asked for, or rows of 1024 keys would take 1 % longer.
+    const double reference = std::max(max, *sink), larger = 1 + (reference - reference);
+    const double smaller = std::exp2(std::min(max, *sink) - reference);
+    const double own = max >= *sink ? larger : smaller, total = sum * own + (max >= *sink ? smaller : larger);
+    return {static_cast<float>(own / total), wants_log ? reference + std::log2(total) : 0};
+}
+
+}  // namespace headwise

@@ -1,0 +1,76 @@
+// What attention_weights() promises of the sums of its results, which the log-sum-exp in f32 and chains of f32 additions would
+// break.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "headwise/headwise.hpp"
+#include "tests/support/random_numbers.hpp"
+
+namespace headwise::test {
+namespace {
+
+std::vector<float> normal_numbers(RandomNumbers& random, std::int64_t count) {
+    std::vector<float> result(static_cast<std::size_t>(count));
+    for (float& x : result) x = random.normal();
+    return result;
+}
+
+TEST_CASE("the weights of a row, with its sink's, sum to 1 within 1e-5 at any finite logits") {
+    constexpr std::int64_t kHeads = 2, kQueries = 70, kKeys = 1000, kDim = 16;
+    INFO(reproduction(test_seed()));
+    RandomNumbers random(test_seed());
+    const std::vector<float> query = normal_numbers(random, kHeads * kQueries * kDim),
+                             key = normal_numbers(random, kHeads * kKeys * kDim);
+    std::vector<float> weights(static_cast<std::size_t>(kHeads * kQueries * kKeys));
+    const AttentionArguments arguments{.query = bhsd(query.data(), 1, kHeads, kQueries, kDim),
+                                       .key = bhsd(key.data(), 1, kHeads, kKeys, kDim)};
+    for (const float scale : {0.0f, 0.25f, 10.0f, 1e3f, 1e5f, 1e9f, 1e17f, 1e30f}) {
+        CAPTURE(scale);
+        attention_weights(arguments, {.scale = scale}, {}, {.weights = {weights.data(), {1, kHeads, kQueries, kKeys}}});
+        double worst = 0;
+        for (std::int64_t row = 0; row < kHeads * kQueries; ++row) {
+            double sum = 0;
+            for (std::int64_t j = 0; j < kKeys; ++j) sum += static_cast<double>(weights[static_cast<std::size_t>(row * kKeys + j)]);
+            worst = std::max(worst, std::abs(sum - 1));
+        }
+        CHECK(worst <= 1e-5);
+    }
+}
+
+TEST_CASE("a sink takes its share of the weights") {
+    // Logits of 0 or `size` (half of the keys), and a sink at `size`: keys / 2 + 1 equal parts.
+    constexpr std::int64_t kKeys = 200;
+    for (const float size : {1.0f, 10.0f, 50.0f}) {
+        CAPTURE(size);
+        const float query = 1, sink = size;
+        std::vector<float> key(kKeys), weights(kKeys);
+        for (std::size_t j = 0; j < key.size(); j += 2) key[j] = size;
+        AttentionArguments arguments{.query = bhsd(&query, 1, 1, 1, 1), .key = bhsd<const float>(key.data(), 1, 1, kKeys, 1)};
+        arguments.sinks = {&sink, 1};
+        attention_weights(arguments, {.scale = 1.0f}, {}, {.weights = {weights.data(), {1, 1, 1, kKeys}}});
+        const double small = std::exp(-static_cast<double>(size)), share = 1 / (1 + 100 * (1 + small));
+        double worst = 0;
+        for (std::size_t j = 0; j < key.size(); ++j)
+            worst = std::max(worst, std::abs(static_cast<double>(weights[j]) - (j % 2 == 0 ? share : share * small)));
+        CHECK(worst <= 1e-5 * share);
+    }
+}
+
+TEST_CASE("means over many queries keep their digits") {
+    constexpr std::int64_t kQueries = 200'000;
+    std::vector<float> query(kQueries, 1.0f), means(3);
+    const float key[] = {0.0f, 0.0f, 0.3f};
+    const AttentionArguments arguments{.query = bhsd<const float>(query.data(), 1, 1, kQueries, 1),
+                                       .key = bhsd<const float>(key, 1, 1, 3, 1)};
+    attention_weights(arguments, {.scale = 1.0f}, {}, {.key_means = {means.data(), {1, 1, 3}}});
+    const double large = std::exp(static_cast<double>(key[2])), sum = 2 + large;
+    CHECK(std::abs(static_cast<double>(means[0]) * sum - 1) <= 1e-6);
+    CHECK(std::abs(static_cast<double>(means[2]) * sum / large - 1) <= 1e-6);
+}
+
+}  // namespace
+}  // namespace headwise::test
