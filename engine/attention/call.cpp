@@ -39,7 +39,10 @@ AttentionShape shape_of(const AttentionArguments& a) {
     if (sums.empty()) return shape;
     shape.batch = static_cast<std::int64_t>(sums.size()) - 1;
     shape.query_length = 0;
-    for (std::size_t i = 1; i < sums.size(); ++i) shape.query_length = std::max(shape.query_length, sums[i] - sums[i - 1]);
+    // Sums that fall or go beyond the tensor are refused later, with their names; their differences may exceed 64 bits.
+    for (std::size_t i = 1; i < sums.size(); ++i)
+        if (0 <= sums[i - 1] && sums[i - 1] <= sums[i] && sums[i] <= a.query.extent[2])
+            shape.query_length = std::max(shape.query_length, sums[i] - sums[i - 1]);
     return shape;
 }
 

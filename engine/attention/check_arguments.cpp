@@ -73,7 +73,9 @@ void check_length_arguments(const AttentionArguments& a) {
         throw Error("query_lengths and cumulative_query_lengths are both given: expected one of them");
     if (!a.key_lengths.empty() && !a.cumulative_key_lengths.empty())
         throw Error("key_lengths and cumulative_key_lengths are both given: expected one of them");
-    if (is_paged(a) && a.key_lengths.empty()) throw Error("key_lengths is empty: with page_table it tells how many keys there are");
+    const bool has_sequences = is_ragged(a) ? a.cumulative_query_lengths.size() > 1 : a.query.extent[0] > 0;
+    if (is_paged(a) && a.key_lengths.empty() && has_sequences)
+        throw Error("key_lengths is empty: with page_table it tells how many keys there are");
     if (is_ragged(a) && !is_paged(a) && a.cumulative_key_lengths.empty())
         throw Error("cumulative_key_lengths is empty: with cumulative_query_lengths it tells where the keys of a sequence are");
     if (!is_ragged(a) && !a.cumulative_key_lengths.empty())

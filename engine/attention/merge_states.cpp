@@ -84,6 +84,8 @@ struct StateRow {
 
 /// Writes the row and returns its log_sum_exp.
 float merge_row(const MergeKernels& kernels, StateRow a, StateRow b, float* out, std::int64_t dim) {
+    if (a.log_sum_exp == -kEmpty) a.log_sum_exp = kEmpty;
+    if (b.log_sum_exp == -kEmpty) b.log_sum_exp = kEmpty;
     // The larger side first: then the order of a and b changes no bit. A NaN comes out of either place.
     if (b.log_sum_exp > a.log_sum_exp || a.log_sum_exp == kEmpty) std::swap(a, b);
     if (b.log_sum_exp == kEmpty) {

@@ -37,7 +37,7 @@ AttentionWorkspace workspace_for(const AttentionShape& shape, const AttentionOpt
 AttentionPlan::AttentionPlan(const AttentionShape& shape, const AttentionOptions& options)
     : shape_(checked_shape(shape, options)),
       options_(options),
-      isa_(options.isa.value_or(active_isa())),
+      isa_(options.isa ? *options.isa : active_isa()),
       workers_(planned_workers(options)),
       workspace_bytes_(workspace_for(shape_, options_, kernel_table(isa_).attention, workers_).bytes()) {}
 

@@ -9,6 +9,7 @@
 
 #include "engine/attention/block.hpp"
 #include "engine/attention/denominator.hpp"
+#include "engine/attention/padding.hpp"
 #include "engine/attention/task_work.hpp"
 #include "engine/runtime/parallel.hpp"
 
@@ -94,18 +95,6 @@ class AttentionRun {
         }
         const bool split = kind == AttentionItem::chunk;
         return part_ == Part::shared ? shared_task_label(call_, place, split, chunk) : task_label(call_, place, split, chunk);
-    }
-
-    /// 0 and -Inf for the rows of a padded tensor that no sequence has.
-    void clear_padding() const {
-        if (arguments_.query_lengths.empty()) return;
-        const TensorView<float, 4>& out = arguments_.out;
-        for (std::int64_t b = 0; b < out.extent[0]; ++b)
-            for (std::int64_t h = 0; h < out.extent[1]; ++h)
-                for (std::int64_t i = arguments_.query_lengths[static_cast<std::size_t>(b)]; i < out.extent[2]; ++i) {
-                    std::fill_n(out.data + b * out.stride[0] + h * out.stride[1] + i * out.stride[2], out.extent[3], 0.0f);
-                    if (arguments_.log_sum_exp.data) log_sum_exp(b, h, i) = -std::numeric_limits<float>::infinity();
-                }
     }
 
   private:
@@ -371,7 +360,7 @@ void run_attention(const AttentionCall& call, const CallItems& items, const Atte
         run_items("attention, shared keys", AttentionRun(call, workspace, Part::shared), items.shared, workspace);
     const AttentionRun run(call, workspace, Part::own);
     run_items("attention", run, items.own, workspace);
-    run.clear_padding();
+    clear_padding(call.arguments, call.options);
 }
 
 }  // namespace headwise

@@ -44,8 +44,9 @@ void check_top(const AttentionWeights& results) {
     if (!results.top_weights.data || !results.top_keys.data)
         throw Error(std::string(results.top_weights.data ? "top_keys" : "top_weights") + ".data is null: the two go together");
     check_extent("top_keys", results.top_keys, 3, results.top_weights.extent[3], "top_weights.extent[3], the number of keys");
-    if (results.top_weights.extent[3] < 1)
-        throw Error("top_weights.extent[3] is " + std::to_string(results.top_weights.extent[3]) + ": expected at least 1 key");
+    if (results.top_weights.extent[3] < 1 || results.top_weights.extent[3] > kMaxLength)
+        throw Error("top_weights.extent[3] is " + std::to_string(results.top_weights.extent[3]) + ": expected 1 to " +
+                    std::to_string(kMaxLength) + " keys");
 }
 
 }  // namespace

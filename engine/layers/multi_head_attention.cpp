@@ -138,7 +138,7 @@ MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionShape& shape, con
                                       .value_dim = shape.value_dim},
                                      options)
                            .value_dim;
-    options_.isa = options.isa.value_or(active_isa());  // of the packed weights, so of every step and for good
+    if (!options_.isa) options_.isa = active_isa();  // of the packed weights, so of every step and for good
     const Features features(shape_);
     check_weights(features, weights);
     if (weights.qkv.data) {

@@ -1,6 +1,6 @@
 #include "engine/matmul/check.hpp"
 
-#include <limits>
+#include <algorithm>
 #include <string>
 
 #include "engine/tensor/view_check.hpp"
@@ -19,6 +19,13 @@ void check_one_unit_stride(const char* name, const TensorView<const float, Rank>
     if (x.extent[kRow] <= 1 || x.extent[kColumn] <= 1 || x.stride[kRow] == 1 || x.stride[kColumn] == 1) return;
     throw Error(std::string(name) + ".stride is " + text(x.stride[kRow]) + " by " + text(x.stride[kColumn]) +
                 ": the elements of its rows or those of its columns must be adjacent (one of the two must be 1)");
+}
+
+/// Of a factor: nothing where alpha = 0.
+template <std::size_t Rank>
+ElementRange range_read(const char* name, TensorView<const float, Rank> x, const MatmulOptions& options) {
+    if (options.alpha == 0 && *std::min_element(x.extent.begin(), x.extent.end()) >= 0) x.extent.fill(0);
+    return checked_range(name, x);
 }
 
 template <std::size_t Rank>
@@ -57,7 +64,8 @@ template <std::size_t Rank>
 void check_product(const TensorView<const float, Rank>& a, const TensorView<const float, Rank>& b, const TensorView<float, Rank>& c,
                    const MatmulOptions& options) {
     constexpr std::size_t kRow = Rank - 2, kColumn = Rank - 1;
-    const ElementRange a_range = checked_range("a", a), b_range = checked_range("b", b), c_range = checked_range("c", c);
+    const ElementRange a_range = range_read("a", a, options), b_range = range_read("b", b, options);
+    const ElementRange c_range = checked_range("c", c);
     if constexpr (Rank == 3) {
         check_extent("b", b, 0, a.extent[0], "a.extent[0], the number of products");
         check_extent("c", c, 0, a.extent[0], "a.extent[0], the number of products");
@@ -89,7 +97,7 @@ void check_matmul(const TensorView<const float, 3>& a, const TensorView<const fl
 void check_matmul(const TensorView<const float, 2>& a, const PackedMatrix& b, const TensorView<float, 2>& c,
                   const MatmulOptions& options) {
     if (!b.storage()) throw Error("b is an empty PackedMatrix (default-constructed or moved from): construct it from a matrix");
-    const ElementRange a_range = checked_range("a", a), c_range = checked_range("c", c);
+    const ElementRange a_range = range_read("a", a, options), c_range = checked_range("c", c);
     check_extent("a", a, 1, b.rows(), "b.rows()");
     check_extent("c", c, 0, a.extent[0], "the rows of a");
     check_extent("c", c, 1, b.columns(), "b.columns()");

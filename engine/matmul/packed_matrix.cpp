@@ -25,7 +25,7 @@ PackedMatrix::~PackedMatrix() = default;
 
 PackedMatrix::PackedMatrix(const TensorView<const float, 2>& b, std::optional<Isa> isa) {
     if (isa) require_available(*isa, "isa");
-    const KernelTable& kernels = kernel_table(isa.value_or(active_isa()));
+    const KernelTable& kernels = kernel_table(isa ? *isa : active_isa());
     check_packable("b", b);
     auto storage = std::make_unique<Storage>();
     const std::int64_t k = b.extent[0], n = b.extent[1], width = kernels.matmul.tile_columns;

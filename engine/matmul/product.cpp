@@ -205,6 +205,7 @@ MatmulProblem problem_of(const Product& product, const MatmulFinish& finish) {
 void run_product(const Product& call) {
     if (call.c.extent[0] == 0 || call.c.extent[1] == 0 || call.c.extent[2] == 0) return;
     Product product = call;
+    if (product.options.alpha == 0) product.a.extent[2] = product.b.extent[1] = 0;  // neither is read
     merge_batch(product);
     product.a = without_unused_strides(product.a);
     product.b = without_unused_strides(product.b);

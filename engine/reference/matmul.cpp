@@ -14,8 +14,8 @@ void matmul(const TensorView<const T, 2>& a, const TensorView<const T, 2>& b, co
         for (std::int64_t j = 0; j < columns; ++j) {
             const Row<const T> b_column = row(transposed(b), j);
             T sum = 0;
-            for (std::int64_t p = 0; p < length; ++p) sum += a_row[p] * b_column[p];
-            // With beta = 0 what c held before does not matter: 0 * NaN would keep it.
+            // With alpha = 0 a and b do not matter, with beta = 0 what c held before: 0 * NaN would keep it.
+            for (std::int64_t p = 0; p < length && alpha != 0; ++p) sum += a_row[p] * b_column[p];
             c_row[j] = beta == 0 ? alpha * sum : alpha * sum + beta * c_row[j];
         }
     }

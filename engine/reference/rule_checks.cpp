@@ -43,7 +43,7 @@ void check_one(const char* name, std::int64_t extent) {
 }
 
 /// What goes with what.
-void check_combination(const AttentionArguments& rules) {
+void check_combination(const AttentionArguments& rules, std::int64_t batch) {
     const bool packed_queries = !rules.cumulative_query_lengths.empty(), packed_keys = !rules.cumulative_key_lengths.empty();
     const bool paged = rules.page_table.data != nullptr;
     if (packed_keys && !packed_queries)
@@ -53,7 +53,7 @@ void check_combination(const AttentionArguments& rules) {
     if (packed_queries && !rules.query_lengths.empty())
         throw Error("query_lengths is given: cumulative_query_lengths already says how long the sequences are");
     if (paged && packed_keys) throw Error("cumulative_key_lengths is given: paged keys have key_lengths");
-    if (paged && rules.key_lengths.empty()) throw Error("key_lengths is empty: paged keys need it");
+    if (paged && rules.key_lengths.empty() && batch > 0) throw Error("key_lengths is empty: paged keys need it");
 }
 
 void check_page_table(const TensorView<const std::int32_t, 2>& table, const Sequences& sequences, std::int64_t pages,
@@ -150,9 +150,9 @@ void check_rope(const Sequences& sequences, const Extents4& query, const Attenti
 }  // namespace
 
 void check_sequences(const Extents4& query, const Extents4& key, const AttentionOptions& options, const AttentionArguments& rules) {
-    check_combination(rules);
     const Sequences sequences(query, key, options, rules);
     const std::int64_t batch = sequences.count();
+    check_combination(rules, batch);
     if (sequences.packed_queries()) {
         check_one("query.extent[0]", query[0]);
         check_cumulative("cumulative_query_lengths", rules.cumulative_query_lengths, batch, query[2]);

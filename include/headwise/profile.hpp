@@ -26,7 +26,8 @@ struct TaskRecord {
 
 /// One parallel loop with something to do: of an attention call, of a product, of each step of a layer.
 struct RunRecord {
-    const char* operation = "";  ///< "attention", "attention, shared keys", "attention weights", "matmul", "merge states", "rope"
+    const char* operation = "";  ///< "attention", "attention, shared keys", "attention weights", "matmul", "merge states", "rope",
+                                 ///< "clear padding"
     std::int32_t workers = 0;    ///< lanes that could draw tasks
     std::int64_t tasks = 0;      ///< that were there to be drawn
     std::int64_t start_ns = 0;   ///< before the first worker is woken

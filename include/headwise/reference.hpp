@@ -11,7 +11,8 @@
 /// operation.
 namespace headwise::reference {
 
-/// c = alpha * a * b + beta * c. a [m, k], b [k, n], c [m, n], any strides.
+/// c = alpha * a * b + beta * c. a [m, k], b [k, n], c [m, n], any strides. With alpha = 0 what a and b hold does not matter, with
+/// beta = 0 what c held.
 template <class T>
 void matmul(const TensorView<const T, 2>& a, const TensorView<const T, 2>& b, const TensorView<T, 2>& c, T alpha = 1, T beta = 0);
 

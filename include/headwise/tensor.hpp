@@ -4,9 +4,17 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 namespace headwise {
+
+/// The product of two extents or strides, or the largest number where that is less: the functions that take views refuse it.
+constexpr std::int64_t capped_product(std::int64_t a, std::int64_t b) {
+    constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+    if (a < 0 || b < 0) return kMost;
+    return a != 0 && b > kMost / a ? kMost : a * b;
+}
 
 /// A non-owning view of a strided tensor: a pointer, the extents, and the strides in elements (not bytes).
 /// It is a value: cheap to copy, never allocates, never checks; the functions that take views check them.
@@ -26,7 +34,7 @@ struct TensorView {
         std::int64_t step = 1;
         for (std::size_t i = Rank; i-- > 0;) {
             stride[i] = step;
-            step *= extent_[i];
+            step = capped_product(step, extent_[i]);
         }
     }
 
@@ -55,7 +63,9 @@ constexpr TensorView<T, 4> bhsd(T* data, std::int64_t batch, std::int64_t heads,
 /// Contiguous data laid out [batch, length, heads, dim], viewed as [batch, heads, length, dim].
 template <class T>
 constexpr TensorView<T, 4> bshd(T* data, std::int64_t batch, std::int64_t length, std::int64_t heads, std::int64_t dim) {
-    return {data, {batch, heads, length, dim}, {length * heads * dim, dim, heads * dim, 1}};
+    return {data,
+            {batch, heads, length, dim},
+            {capped_product(length, capped_product(heads, dim)), dim, capped_product(heads, dim), 1}};
 }
 
 }  // namespace headwise

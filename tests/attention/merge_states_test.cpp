@@ -183,11 +183,11 @@ TEST_CASE("a row of which one side has seen nothing is the other side's, bit for
     state.fill_normal(random);
     state.set_row(1, -0.0f, -0.0f);
     state.set_row(2, std::bit_cast<float>(0x7fc12345), std::bit_cast<float>(0xffc54321));  // NaN of known bits
-    state.set_row(3, -kInf, kInf);
+    state.set_row(3, -kInf, std::numeric_limits<float>::max());
     state.set_row(4, 1e-45f, std::numeric_limits<float>::lowest());
-    for (const float garbage : {0.0f, kNan, kInf}) {
+    for (const auto& [garbage, lse] : {std::pair{0.0f, -kInf}, {kNan, -kInf}, {kInf, -kInf}, {0.0f, kInf}, {kNan, kInf}}) {
         for_each_element(extent, [&](auto... index) { nothing.out.at(index...) = garbage; });
-        for_each_element(nothing.lse.view().extent, [&](auto... index) { nothing.lse.at(index...) = -kInf; });
+        for_each_element(nothing.lse.view().extent, [&](auto... index) { nothing.lse.at(index...) = lse; });
         const State left(extent), right(extent), both(extent);
         merge_into(left, nothing, state);
         merge_into(right, state, nothing);
@@ -280,7 +280,7 @@ TEST_CASE("log_sum_exp of any size and distance") {
 }
 
 TEST_CASE("NaN and Inf stay what they are, in their rows alone") {
-    const Extents extent{1, 1, 6, 21};
+    const Extents extent{1, 1, 5, 21};
     RandomNumbers random(test_seed());
     State a(extent), b(extent);
     a.fill_normal(random);
@@ -290,16 +290,15 @@ TEST_CASE("NaN and Inf stay what they are, in their rows alone") {
     a.out.at(0, 0, 2, 20) = kNan;
     b.out.at(0, 0, 3, 0) = -kInf;
     a.out.at(0, 0, 4, 7) = kInf, b.out.at(0, 0, 4, 7) = -kInf;
-    a.lse.at(0, 0, 5, 0) = b.lse.at(0, 0, 5, 0) = kInf;
     const State out(extent);
     merge_into(out, a, b);
     for_each_element(extent, [&](auto, auto, auto i, auto d) {
         const float x = out.out.at(0, 0, i, d);
-        const bool is_nan = i < 2 || i == 5 || (i == 2 && d == 20) || (i == 4 && d == 7);
+        const bool is_nan = i < 2 || (i == 2 && d == 20) || (i == 4 && d == 7);
         CHECK(std::isnan(x) == is_nan);
         CHECK((x == -kInf) == (i == 3 && d == 0));
     });
-    for (std::int64_t i = 0; i < 6; ++i) CHECK(std::isnan(out.lse.at(0, 0, i, 0)) == (i < 2 || i == 5));
+    for (std::int64_t i = 0; i < 5; ++i) CHECK(std::isnan(out.lse.at(0, 0, i, 0)) == (i < 2));
 }
 
 TEST_CASE("the same bits on any number of threads") {

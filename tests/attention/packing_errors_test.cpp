@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,15 @@ TEST_CASE("sums of lengths, of either width") {
             {[](auto& c) { c.arguments.cumulative_key_lengths = integers({0, 5, 8}); },
              {"cumulative_key_lengths[2] is 8", "key.extent[2] is 9", "end with the total"}},
         });
+}
+
+TEST_CASE("without a plan, sums whose differences exceed 64 bits are named as well") {
+    constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max(), kLeast = std::numeric_limits<std::int64_t>::min();
+    VariantCall call(all_variants().back(), kSequences, {.packing = Packing::ragged});
+    for (const auto& sums : {wide({0, kMost, kLeast}), wide({kLeast, 3, kMost}), wide({-2, kMost, 5})}) {
+        call.arguments.cumulative_query_lengths = sums;
+        CHECK(message_of([&] { attention(call.arguments, call.options); }).find("cumulative_query_lengths[") == 0);
+    }
 }
 
 TEST_CASE("tensors of sequences that lie one behind the other") {

@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "headwise/attention.hpp"
+#include "headwise/attention_weights.hpp"
 #include "tests/cache/tokens.hpp"
 #include "tests/support/attention_case.hpp"
+#include "tests/support/error_message.hpp"
 
 namespace headwise::test {
 namespace {
@@ -88,6 +90,31 @@ TEST_CASE("decode and prefill over pages of any size give the bits of contiguous
             check_lengths(shape, {300, 1, 0, 64, 777}, query_length, Causal::none);
             check_lengths(shape, {300, 40, 129, 64, 777}, query_length, Causal::bottom_right);
         }
+}
+
+TEST_CASE("a batch of no sequences is a batch: there is nothing to do") {
+    const KvCache cache({.num_kv_heads = kKvHeads, .head_dim = 16, .pages = 4});
+    const KvBatch batch = cache.make_batch({});
+    AttentionArguments arguments{.query = TensorView<const float, 4>(nullptr, {0, kHeads, 1, 16}),
+                                 .key = cache.key_pages(),
+                                 .value = cache.value_pages(),
+                                 .out = TensorView<float, 4>(nullptr, {0, kHeads, 1, 16}),
+                                 .key_lengths = batch.key_lengths(),
+                                 .page_table = batch.page_table()};
+    const auto run = [&] {
+        attention(arguments, {.causal = Causal::bottom_right});
+        attention_weights(arguments, {}, {}, {});
+    };
+    CHECK(message_of(run) == kNoError);
+    // The same of packed queries.
+    const std::int32_t no_sums[] = {0};
+    arguments.cumulative_query_lengths = std::span<const std::int32_t>(no_sums);
+    arguments.query.extent = arguments.out.extent = {1, kHeads, 0, 16};
+    CHECK(message_of(run) == kNoError);
+    // A batch of one has a length.
+    arguments.cumulative_query_lengths = {};
+    arguments.query.extent = {1, kHeads, 1, 16};
+    check_message(message_of(run), {"key_lengths is empty"});
 }
 
 TEST_CASE("forks share what they have in common, and a fork's bits do not depend on how many there are") {

@@ -98,14 +98,34 @@ TEST_CASE("activations of NaN and Inf are what the formula says") {
         }
 }
 
-TEST_CASE("with alpha = 0 a NaN in the sum stays, with beta = 0 one in c does not") {
+TEST_CASE("with alpha = 0 a NaN in a or b does not matter, with beta = 0 one in c does not") {
+    for (const Form form : {Form::matrix, Form::packed, Form::batch})
+        for (const float beta : {0.0f, 1.0f}) {
+            MatmulCase c = call(form, false);
+            c.alpha = 0;
+            c.beta = beta;
+            c.bias = true;
+            check_matmul(c, [&](const MatmulTensors& t) {
+                t.a.at(0, 0, 0, 0) = kNan;
+                if (form != Form::packed) t.b.at(0, 0, 0, 0) = kInf;
+            });
+        }
     MatmulCase c = call(Form::matrix, false);
     c.alpha = 0;
-    check_matmul(c, [&](const MatmulTensors& t) { t.a.at(0, 0, 0, 0) = kNan; });
     const MatmulTensors tensors(c);  // c is full of NaN
     REQUIRE(std::isnan(tensors.c.at(0, 0, 0, 0)));
     run_engine(tensors);
     for_each_element(tensors.c.view().extent, [&](auto... index) { CHECK(tensors.c.at(index...) == 0); });
+}
+
+TEST_CASE("with alpha = 0 neither a nor b is read: they may be null, or what is written") {
+    std::vector<float> c(12, 3.0f);
+    const TensorView<const float, 2> a(nullptr, {3, 5}), b(nullptr, {5, 4}), over_c(c.data(), {3, 3});
+    const TensorView<float, 2> out(c.data(), {3, 4});
+    matmul(a, b, out, {.alpha = 0, .beta = 2});
+    CHECK(c == std::vector<float>(12, 6.0f));
+    matmul(over_c, TensorView<const float, 2>(c.data(), {3, 4}), out, {.alpha = 0, .beta = 0.5f});
+    CHECK(c == std::vector<float>(12, 3.0f));
 }
 
 TEST_CASE("a sum beyond the range of float is Inf") {

@@ -131,5 +131,16 @@ TEST_CASE("rows must be adjacent elements, extents as expected") {
           "x.extent[1] is 5, expected 6: the number of rows");
 }
 
+TEST_CASE("extents whose product exceeds 64 bits give strides that are refused, and no overflow") {
+    float x = 0;
+    for (const View::Extents& extent : {View::Extents{2, kLargest, kLargest}, {2, std::int64_t{1} << 33, std::int64_t{1} << 33}}) {
+        const std::string message = message_of([&] { checked_range("x", View(&x, extent)); });
+        CHECK(message.find("the addresses exceed 64 bits") != std::string::npos);
+    }
+    CHECK(message_of([&] { checked_range("x", View(&x, {2, -3, kLargest})); }).find("x.extent[1] is -3") != std::string::npos);
+    const auto heads = bshd(&x, 2, kLargest / 3, 7, 5);
+    CHECK(message_of([&] { checked_range("x", heads); }).find("the addresses exceed 64 bits") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace headwise::test
