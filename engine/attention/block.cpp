@@ -161,7 +161,6 @@ void PreparedBlock::set_function() {
         }
     };
     rules_.function_context = &function_;
-    rules_.after_function = static_cast<float>(kLog2E);
 }
 
 void PreparedBlock::set_keys() {

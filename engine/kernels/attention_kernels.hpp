@@ -33,12 +33,10 @@ struct KeyValueRows {
 /// Arrays are [rows].
 struct ScoreRules {
     float softcap = 0;  ///< logit = softcap * tanh(logit); the queries are scaled by 1 / softcap, too
-    /// The caller's own, on scores[row * row_stride + i * key_stride] for `keys` keys from first_key on, and what brings its
-    /// results to units of log2.
+    /// The caller's own, on scores[row * row_stride + i * key_stride] for `keys` keys from first_key on, in natural units.
     void (*function)(const void* context, float* scores, std::int64_t row_stride, std::int64_t key_stride, std::int64_t first_key,
                      std::int64_t keys) = nullptr;
     const void* function_context = nullptr;
-    float after_function = 1;
     const float* const* bias = nullptr;              ///< of row i and key j: bias[i][j], natural units; -Inf hides
     const float* alibi_slopes = nullptr;             ///< + slope * (j - positions[i]), slope in units of log2
     const std::int64_t* positions = nullptr;         ///< with alibi_slopes

@@ -95,11 +95,9 @@ struct KeyScores {
         }
         if (rules.function) {
             rules.function(rules.function_context, scores, kKeys, 1, origin, keys);
-            const F factor = S::broadcast(rules.after_function);
             for_scores(rows, [&](std::int64_t row, int key, F s) HEADWISE_LAMBDA_INLINE {
-                s = s * factor;
                 hide(row, key, s);
-                return s;
+                return in_log2<S>(s);
             });
         }
         if (rules.bias) {
@@ -107,7 +105,7 @@ struct KeyScores {
                 const float* from = rules.bias[row] + origin + key;
                 const F bias = keys - key >= W ? S::load(from) : S::load_tail(from, keys - key);
                 hide(row, key, bias);
-                return S::fma(S::max(S::broadcast(kLowestBias), bias), S::broadcast(kLog2E), s);
+                return S::fma(S::max(S::broadcast(kLowestLogit), bias), S::broadcast(kLog2E), s);
             });
         }
         if (rules.alibi_slopes) {

@@ -79,9 +79,8 @@ struct QueryScores {
         }
         if (rules->function) {
             rules->function(rules->function_context, scores, 1, stride, origin, count);
-            const float factor = rules->after_function;
-            for_scores([&](F s) HEADWISE_LAMBDA_INLINE { return s * S::broadcast(factor); });
             hide_infinite();
+            for_scores([](F s) HEADWISE_LAMBDA_INLINE { return in_log2<S>(s); });
             hides = true;
         }
         if (rules->bias && add_bias()) hides = true;
@@ -175,14 +174,14 @@ struct QueryScores {
         return hides;
     }
 
-    /// bias[lane][key] = that of the keys [begin, keys[vector].end), in units of log2 and at least kLowestBias, 0 up to the next
+    /// bias[lane][key] = that of the keys [begin, keys[vector].end), in units of log2 and at least kLowestLogit, 0 up to the next
     /// whole vector and in lanes beyond the last row. Returns whether one may be -Inf.
     HEADWISE_TILE bool copy_bias(int vector, int begin, float (*bias)[kKeys]) const {
         const int end = keys[vector].end;
         F least = S::zero();
         const auto copy = [&](F x, float* to) HEADWISE_LAMBDA_INLINE {
             least = S::min(x, least);
-            S::store(to, S::max(S::broadcast(kLowestBias), x) * S::broadcast(kLog2E));
+            S::store(to, in_log2<S>(x));
         };
         for (int lane = 0; lane < W; ++lane) {
             float* to = bias[lane];
@@ -195,7 +194,7 @@ struct QueryScores {
             for (; key + W <= end; key += W) copy(S::load(from + key), to + key);
             if (key < end) copy(S::load_tail(from + key, end - key), to + key);
         }
-        return S::any(S::less(least, S::broadcast(kLowestBias)));
+        return S::any(S::less(least, S::broadcast(kLowestLogit)));
     }
 
     HEADWISE_TILE void hide_by_bias(int vector) {

@@ -12,9 +12,15 @@ namespace {
 constexpr int kWordKeys = 16;
 
 constexpr float kLog2E = 0x1.715476p+0f;
-// The smallest float as a bias means "masked", too, but to the formula it is a number: rows of nothing else come out as the mean of
-// the values. In units of log2 it must not become -Inf.
-constexpr float kLowestBias = -0x1.62p+127f;
+// The smallest float as a bias or score means "masked", too, but to the formula it is a number: rows of nothing else come out as
+// the mean of the values. In units of log2 it must not become -Inf, so finite ones below this count as this.
+constexpr float kLowestLogit = -0x1.62p+127f;
+
+/// Natural units to those of log2; NaN stays.
+template <class S>
+HEADWISE_INLINE typename S::Floats in_log2(typename S::Floats x) {
+    return S::max(S::broadcast(kLowestLogit), x) * S::broadcast(kLog2E);
+}
 
 HEADWISE_INLINE std::uint32_t low_bits(std::int64_t count) {
     return (1u << static_cast<unsigned>(count)) - 1u;

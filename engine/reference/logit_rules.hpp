@@ -52,11 +52,18 @@ class LogitRules {
         if (const ScoreFunction& custom = rules_.score_function; custom.apply_one) {
             score = static_cast<T>(custom.apply_one(custom.function, static_cast<double>(score), b, h, i, j));
             if (score == -std::numeric_limits<T>::infinity()) return std::nullopt;
+            score = bounded(score);
         }
-        if (rules_.bias.data) score += static_cast<T>(repeated_at(rules_.bias, b, h, i, j));
+        if (rules_.bias.data) score += bounded(static_cast<T>(repeated_at(rules_.bias, b, h, i, j)));
         if (!rules_.alibi_slopes.empty())
             score += static_cast<T>(of_head(rules_.alibi_slopes, h)) * static_cast<T>(j - sequences_.query_position(b, i));
         return score;
+    }
+
+    /// Finite numbers below this count as this (AttentionArguments).
+    static T bounded(T x) {
+        constexpr T kLowest = static_cast<T>(-0x1.62p+127);
+        return std::isinf(x) || !(x < kLowest) ? x : kLowest;
     }
 
     static float of_head(std::span<const float> values, std::int64_t h) { return values[static_cast<std::size_t>(h)]; }

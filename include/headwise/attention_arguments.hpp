@@ -46,7 +46,9 @@ struct BlockMask {
 /// "or 1" is said are repeated, as is any extent by a stride of 0; nothing is expanded.
 ///
 /// One logit is: scale * <query, key>; softcap; score function; + bias, + ALiBi; masked. Position rules use query position
-/// i + (keys of the sequence - queries of the sequence), or i where the options say top-left, and key position j.
+/// i + (keys of the sequence - queries of the sequence), or i where the options say top-left, and key position j. A bias or score
+/// of -Inf masks; finite ones are numbers, those below -2.35e38 (-0x1.62p127) count as that, and a row that sees nothing else is
+/// the mean of its values. Logits above 2.35e38 count as infinite.
 struct AttentionArguments {
     TensorView<const float, 4> query{};  ///< [batch, num_heads, query_length, head_dim]
     TensorView<const float, 4> key{};    ///< [batch, num_kv_heads, key_length, head_dim]
