@@ -24,11 +24,11 @@ tools::MachineProbe& probe() {
 
 /// The rate of what bounds the workload, now, in FLOPs or bytes a second: the best of some bursts, as other programs disturb one or
 /// the other.
-double yardstick(const tools::Workload& workload, tools::Bound bound, ThreadTeam& team) {
+double yardstick(tools::ReadSet& operands, tools::Bound bound, ThreadTeam& team) {
     double best = 0;
     for (int burst = 0; burst < 5; ++burst) {
-        best = std::max(best, bound == tools::Bound::memory ? probe().read_gigabytes(team, workload.read_bytes(), 0.02)
-                                                            : probe().multiply_add_gflops(team, 0.004));
+        best = std::max(best, bound == tools::Bound::reading ? probe().read_gigabytes(team, operands, 0.02)
+                                                             : probe().multiply_add_gflops(team, 0.004));
     }
     return 1e9 * best;
 }
@@ -43,20 +43,21 @@ void run_case(benchmark::State& state, const tools::CaseSizes& sizes, int thread
         return;
     }
 
-    const tools::Bound bound = tools::bound_of(*workload);
-    const double before = yardstick(*workload, bound, team);
+    tools::ReadSet operands(workload->operands());
+    const tools::Bound bound = tools::bound_of(*workload, probe(), team, operands);
+    const double before = yardstick(operands, bound, team);
     const double seconds = team.run([&] {
         const double start = tools::now();
         for ([[maybe_unused]] auto _ : state) call();
         return tools::now() - start;
     });
-    const double after = yardstick(*workload, bound, team);
+    const double after = yardstick(operands, bound, team);
 
     const auto iterations = static_cast<double>(state.iterations());
-    const double work = bound == tools::Bound::memory ? workload->read_bytes() : workload->flops();
+    const double work = bound == tools::Bound::reading ? workload->read_bytes() : workload->flops();
     state.counters["GF/s"] = workload->flops() * iterations / seconds / 1e9;
     state.counters["GB/s"] = workload->read_bytes() * iterations / seconds / 1e9;
-    state.counters[bound == tools::Bound::memory ? "read_%" : "peak_%"] =
+    state.counters[bound == tools::Bound::reading ? "read_%" : "peak_%"] =
         100 * work * iterations / seconds / ((before + after) / 2);
 }
 

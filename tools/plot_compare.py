@@ -6,8 +6,8 @@ scalar loops and of the engine, on a logarithmic scale.
 """
 import figure_file
 
-COLORS = {"multiply-add": ("#9dc3e6", "#2f6db3", "#163e6b"), "memory": ("#f6c08a", "#d9772b", "#8c4510"), "cache": ("#cfcfcf", "#8f8f8f", "#555555")}
-LABELS = {"multiply-add": "of the FMA peak", "memory": "of the read bandwidth", "cache": "of the FMA peak, bound by cache reads"}
+COLORS = {"multiply-add": ("#9dc3e6", "#2f6db3", "#163e6b"), "reading": ("#f6c08a", "#d9772b", "#8c4510")}
+LABELS = {"multiply-add": "of the FMA peak", "reading": "of the read bandwidth"}
 
 
 def shade(bound, index, count):

@@ -2,7 +2,7 @@
 
 #include "profile/heads.hpp"
 #include "profile/metrics.hpp"
-#include "profile/roofline.hpp"
+#include "roofline.hpp"
 #include "profile/workers.hpp"
 #include "synthetic_recording.hpp"
 

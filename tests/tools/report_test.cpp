@@ -28,7 +28,7 @@ Comparison example() {
             result.threads = threads;
             result.flops = 12000;
             result.read_bytes = 6000;
-            result.bound = product ? Bound::multiply_add : Bound::memory;
+            result.bound = product ? Bound::multiply_add : Bound::reading;
             result.measurement = {
                 .seconds = {1e-6, 2e-6, 3e-6}, .fraction = {0.4, 0.5, 0.625}, .yardstick = 12, .rounds = 5, .calls_per_round = 10};
             if (product)

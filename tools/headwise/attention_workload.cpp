@@ -51,6 +51,8 @@ class AttentionWorkload final : public Workload {
                static_cast<double>(s.batch * s.num_kv_heads * s.key_length * (s.head_dim + s.value_dim));
     }
 
+    std::vector<std::span<const float>> operands() const override { return {tensors_.key_data.span(), tensors_.value_data.span()}; }
+
     std::function<void()> prepare() override { return prepare_scheduled(AttentionSchedule::automatic); }
 
     std::function<void()> prepare_scheduled(AttentionSchedule schedule) override {

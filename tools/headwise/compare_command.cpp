@@ -78,12 +78,12 @@ class Comparer {
         result.threads = team.threads();
         result.flops = workload.flops();
         result.read_bytes = workload.read_bytes();
-        result.bound = bound_of(workload);
         const auto call = team.run([&] { return workload.prepare(); });
-        if (result.bound == Bound::memory) {
-            // As large a working set as the engine has, so that both profit alike from what stays in the last cache.
+        ReadSet operands(workload.operands());
+        result.bound = bound_of(workload, probe_, team, operands);
+        if (result.bound == Bound::reading) {
             result.measurement =
-                measure(team, call, result.read_bytes / 1e9, [&] { return probe_.read_gigabytes(team, result.read_bytes, 0.03); });
+                measure(team, call, result.read_bytes / 1e9, [&] { return probe_.read_gigabytes(team, operands, 0.03); });
         } else {
             result.measurement = measure(team, call, result.flops / 1e9, [&] { return probe_.multiply_add_gflops(team, 0.01); });
         }

@@ -1,12 +1,19 @@
 #include "comparison.hpp"
 
+#include <algorithm>
+
+#include "roofline.hpp"
+
 namespace headwise::tools {
 
-Bound bound_of(const Workload& workload) {
-    // Fewer than 4 FLOPs for each byte read: no machine of today can be kept busy from memory then (here it takes 6 to 10 and
-    // more).
-    if (workload.flops() >= 4 * workload.read_bytes()) return Bound::multiply_add;
-    return workload.read_bytes() > 2 * static_cast<double>(cpu_info().caches.l3) ? Bound::memory : Bound::cache;
+Bound bound_of(const Workload& workload, MachineProbe& probe, ThreadTeam& team, ReadSet& operands) {
+    double fma = 0, read = 0;
+    for (int burst = 0; burst < 3; ++burst) {
+        fma = std::max(fma, probe.multiply_add_gflops(team, 0.004));
+        read = std::max(read, probe.read_gigabytes(team, operands, 0.01));
+    }
+    const Roofline roofs = roofline(workload.flops(), workload.read_bytes(), 1, fma, read);
+    return roofs.by_bandwidth ? Bound::reading : Bound::multiply_add;
 }
 
 bool is_wrong(const Accuracy& accuracy) {

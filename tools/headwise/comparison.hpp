@@ -13,8 +13,7 @@ namespace headwise::tools {
 /// What keeps a case from being faster, and so what its speed is a share of.
 enum class Bound {
     multiply_add,  ///< the cores' arithmetic
-    memory,        ///< reading the operands from memory
-    cache,         ///< reading the operands, which lie in a cache: the share shown is that of the arithmetic
+    reading,       ///< reading the operands from where they lie, memory or a cache
 };
 
 /// One case at one number of threads.
@@ -39,7 +38,8 @@ struct Comparison : MachinePeaks {
     std::vector<CaseResult> results;  ///< by case, then by number of threads
 };
 
-Bound bound_of(const Workload& workload);
+/// By the lower roof (roofline()) at the workload's intensity, measured now on the team. `operands` are the workload's.
+Bound bound_of(const Workload& workload, MachineProbe& probe, ThreadTeam& team, ReadSet& operands);
 
 /// Whether the engine's result is so far from the f64 loops that no rounding explains it.
 bool is_wrong(const Accuracy& accuracy);

@@ -45,6 +45,9 @@ class LayerWorkload final : public Workload {
         return static_cast<double>(sizeof(float)) * static_cast<double>(x_data_.size() + qkv_.size() + output_.size());
     }
 
+    /// The weights as they were given: their packed copies are of the same size.
+    std::vector<std::span<const float>> operands() const override { return {x_data_.span(), qkv_.span(), output_.span()}; }
+
     std::function<void()> prepare() override {
         const MultiHeadAttentionWeights weights{.qkv = {qkv_.data(), {qkv_rows(), sizes_.model_dim}},
                                                 .output = {output_.data(), {sizes_.model_dim, sizes_.model_dim}},

@@ -1,6 +1,7 @@
 #include "machine_probe.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <vector>
 
@@ -11,9 +12,9 @@ namespace headwise::tools {
 namespace {
 
 constexpr std::int64_t kIterations = 20'000;  // of a multiply-add loop, between two looks at the clock: some 50 to 200 us
-constexpr std::int64_t kChunk = (std::int64_t{1} << 20) / 4;  // floats that a thread reads at once: 1 MiB
+constexpr int kReadsAtOnce = 4;               // chunks of 1 KiB to 1 MiB, between two looks at the clock
 constexpr double kLargestRead = 512 << 20;
-constexpr double kSmallestRead = 1 << 20;
+constexpr double kSmallestRead = 16 << 20;
 
 /// What a thread did, on a cache line of its own.
 struct alignas(64) ThreadShare {
@@ -54,14 +55,21 @@ double MachineProbe::multiply_add_rate(ThreadTeam& team, int variant, double sec
     return sum_of_rates(shares) / 1e9;
 }
 
-double MachineProbe::read_rate(ThreadTeam& team, int variant, std::int64_t chunks, double seconds) {
+double MachineProbe::read_rate(ThreadTeam& team, int variant, ReadSet& set, double seconds) const {
     const auto run = kernel_table(isa_).peak.read[variant].run;
     std::vector<ThreadShare> shares(static_cast<std::size_t>(team.threads()));
+    set.prepare(team.threads());
     team.run_together([&](int thread) {
         alignas(64) float sums[16];
         shares[static_cast<std::size_t>(thread)] = repeat(seconds, [&] {
-            run(buffer_.data() + next_chunk_.fetch_add(1) % chunks * kChunk, kChunk, sums);
-            return static_cast<double>(kChunk) * sizeof(float);
+            double bytes = 0;
+            for (int i = 0; i < kReadsAtOnce; ++i) {
+                const std::span<const float> chunk = set.next(thread, team.threads());
+                if (chunk.empty()) break;
+                run(chunk.data(), static_cast<std::int64_t>(chunk.size()), sums);
+                bytes += static_cast<double>(chunk.size_bytes());
+            }
+            return bytes;
         });
     });
     return sum_of_rates(shares) / 1e9;
@@ -81,31 +89,18 @@ double MachineProbe::multiply_add_gflops(ThreadTeam& team, double seconds) {
     return multiply_add_rate(team, best->second, seconds);
 }
 
-double MachineProbe::read_gigabytes(ThreadTeam& team, double bytes, double seconds) {
-    const std::int64_t chunks = read_chunks(bytes);
-    const auto [best, unknown] = best_read_.try_emplace(team.threads(), 0);
+double MachineProbe::read_gigabytes(ThreadTeam& team, ReadSet& set, double seconds) {
+    const auto [best, unknown] = set.best_variant().try_emplace(team.threads(), 0);
     if (unknown) {
-        const std::int64_t all = read_chunks(largest_read());
         double highest = 0;
         for (int round = 0; round < 2; ++round) {
             for (int variant = 0; variant < std::ssize(kernel_table(isa_).peak.read); ++variant) {
-                const double rate = read_rate(team, variant, all, 0.02);
+                const double rate = read_rate(team, variant, set, 0.01);
                 if (rate > highest) highest = rate, best->second = variant;
             }
         }
     }
-    return read_rate(team, best->second, chunks, seconds);
-}
-
-std::int64_t MachineProbe::read_chunks(double bytes) {
-    if (buffer_.size() == 0) buffer_ = FloatBuffer(static_cast<std::int64_t>(largest_read() / sizeof(float)));
-    const double bounded = std::clamp(bytes, kSmallestRead, largest_read());
-    return std::max<std::int64_t>(1, static_cast<std::int64_t>(bounded) / static_cast<std::int64_t>(sizeof(float)) / kChunk);
-}
-
-double MachineProbe::largest_read() const {
-    if (buffer_.size() != 0) return static_cast<double>(buffer_.size()) * sizeof(float);
-    return std::clamp(available_memory() / 4, 16 * kSmallestRead, kLargestRead);
+    return read_rate(team, best->second, set, seconds);
 }
 
 double MachineProbe::best_multiply_add_gflops(ThreadTeam& team) {
@@ -115,8 +110,13 @@ double MachineProbe::best_multiply_add_gflops(ThreadTeam& team) {
 }
 
 double MachineProbe::best_read_gigabytes(ThreadTeam& team) {
+    if (!memory_) {
+        const double bytes = std::clamp(available_memory() / 4, kSmallestRead, kLargestRead);
+        buffer_ = FloatBuffer(static_cast<std::int64_t>(bytes / sizeof(float)));
+        memory_.emplace(std::array{std::span<const float>(buffer_.span())});
+    }
     double best = 0;
-    for (int round = 0; round < 10; ++round) best = std::max(best, read_gigabytes(team, largest_read(), 0.03));
+    for (int round = 0; round < 10; ++round) best = std::max(best, read_gigabytes(team, *memory_, 0.03));
     return best;
 }
 

@@ -1,13 +1,14 @@
 #pragma once
 
-#include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "float_buffer.hpp"
 #include "headwise/cpu.hpp"
+#include "read_set.hpp"
 #include "thread_team.hpp"
 
 namespace headwise::tools {
@@ -22,28 +23,24 @@ class MachineProbe {
     /// FLOPs a second of all threads together, multiply-adds in registers alone, over about `seconds`. In 1e9.
     double multiply_add_gflops(ThreadTeam& team, double seconds);
 
-    /// Bytes a second of all threads together, reading the first `bytes` of a buffer again and again, over about `seconds`. In 1e9.
-    /// `bytes` is bounded by what largest_read() says.
-    double read_gigabytes(ThreadTeam& team, double bytes, double seconds);
-
-    /// The largest working set for read_gigabytes(): 512 MB, or less where memory is scarce.
-    double largest_read() const;
+    /// Bytes a second of all threads together, reading the set again and again, over about `seconds`. In 1e9.
+    double read_gigabytes(ThreadTeam& team, ReadSet& set, double seconds);
 
     /// The best of some measurements: for a report on the machine.
     double best_multiply_add_gflops(ThreadTeam& team);
+    /// Of reading 512 MB, or less where memory is scarce.
     double best_read_gigabytes(ThreadTeam& team);
 
     Isa isa() const { return isa_; }
 
   private:
     double multiply_add_rate(ThreadTeam& team, int variant, double seconds) const;
-    double read_rate(ThreadTeam& team, int variant, std::int64_t chunks, double seconds);
-    std::int64_t read_chunks(double bytes);
+    double read_rate(ThreadTeam& team, int variant, ReadSet& set, double seconds) const;
 
     Isa isa_;
-    std::map<int, int> best_multiply_add_, best_read_;  // variant by number of threads
-    FloatBuffer buffer_;                                // made at the first read
-    std::atomic<std::int64_t> next_chunk_{0};
+    std::map<int, int> best_multiply_add_;  // variant by number of threads
+    FloatBuffer buffer_;                    // for best_read_gigabytes(), made at its first call
+    std::optional<ReadSet> memory_;         // the buffer
 };
 
 /// What a machine can do at several numbers of threads.

@@ -41,6 +41,8 @@ class MatmulWorkload final : public Workload {
         return static_cast<double>(sizeof(float)) * static_cast<double>(a_data_.size() + b_data_.size());
     }
 
+    std::vector<std::span<const float>> operands() const override { return {a_data_.span(), b_data_.span()}; }
+
     std::function<void()> prepare() override {
         if (sizes_.batch == 1) return [this] { matmul(a(0), b(0), c(0)); };
         return [this] {

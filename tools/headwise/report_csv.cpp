@@ -19,11 +19,11 @@ std::string comparison_csv(const Comparison& comparison) {
     for (const CaseResult& result : comparison.results) {
         const Accuracy& accuracy = result.accuracy;
         const std::string fraction = fmt::format("{}", result.measurement.fraction.median);
-        const bool memory = result.bound == Bound::memory;
+        const bool reads = result.bound == Bound::reading;
         const auto if_checked = [&](double value) { return result.checked() ? fmt::format("{}", value) : std::string(); };
         text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\n", csv_field(result.name), case_op(result.sizes),
                             csv_field(case_text(result.sizes)), result.threads, result.measurement.seconds.median, result.gflops(),
-                            memory ? "" : fraction, memory ? fraction : "", if_checked(accuracy.naive_gflops),
+                            reads ? "" : fraction, reads ? fraction : "", if_checked(accuracy.naive_gflops),
                             if_checked(result.speedup()), if_checked(accuracy.engine_error), if_checked(accuracy.naive_error));
     }
     return text;

@@ -39,10 +39,10 @@ Json optional_json(const std::optional<double>& value) {
 }
 
 Json result_json(const CaseResult& result) {
-    static constexpr std::array<const char*, 3> kBounds{"multiply-add", "memory", "cache"};
+    static constexpr std::array<const char*, 2> kBounds{"multiply-add", "reading"};
     const Accuracy& accuracy = result.accuracy;
     const Measurement& m = result.measurement;
-    const bool memory = result.bound == Bound::memory;
+    const bool reads = result.bound == Bound::reading;
     const auto if_checked = [&](double value) { return result.checked() ? Json(value) : Json(nullptr); };
     return {{"case", result.name},
             {"op", case_op(result.sizes)},
@@ -50,8 +50,8 @@ Json result_json(const CaseResult& result) {
             {"threads", result.threads},
             {"seconds", m.seconds.median},
             {"gflops", result.gflops()},
-            {"peak_fraction", memory ? Json(nullptr) : Json(m.fraction.median)},
-            {"bandwidth_fraction", memory ? Json(m.fraction.median) : Json(nullptr)},
+            {"peak_fraction", reads ? Json(nullptr) : Json(m.fraction.median)},
+            {"bandwidth_fraction", reads ? Json(m.fraction.median) : Json(nullptr)},
             {"naive_gflops", if_checked(accuracy.naive_gflops)},
             {"speedup", if_checked(result.speedup())},
             {"max_abs_error", if_checked(accuracy.engine_error)},
@@ -63,7 +63,7 @@ Json result_json(const CaseResult& result) {
             {"read_gbs", result.read_gigabytes()},
             {"seconds_quartiles", quartiles_json(m.seconds)},
             {"fraction_quartiles", quartiles_json(m.fraction)},
-            {memory ? "read_bandwidth_gbs" : "fma_peak_gflops", m.yardstick},
+            {reads ? "read_bandwidth_gbs" : "fma_peak_gflops", m.yardstick},
             {"rounds", m.rounds},
             {"calls_per_round", m.calls_per_round},
             {"checked_rows", accuracy.rows},

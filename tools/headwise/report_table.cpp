@@ -16,11 +16,7 @@ std::string rate(double value) {
 /// "89.5 % +-0.2": the median over the rounds and half the distance between the quartiles.
 std::string share(const CaseResult& result) {
     const Quartiles& q = result.measurement.fraction;
-    return fmt::format("{:5.1f} %{} ±{:<4.1f}", 100 * q.median,
-                       result.bound == Bound::memory  ? "m"
-                       : result.bound == Bound::cache ? "c"
-                                                      : " ",
-                       50 * (q.high - q.low));
+    return fmt::format("{:5.1f} %{} ±{:<4.1f}", 100 * q.median, result.bound == Bound::reading ? "r" : " ", 50 * (q.high - q.low));
 }
 
 bool any(const Comparison& comparison, auto&& condition) {
@@ -57,13 +53,10 @@ std::string table_notes(const Comparison& comparison) {
     std::string text =
         "\nof peak: share of the FMA peak measured on the same cores between the rounds; median and half the interquartile "
         "range.\n";
-    if (any(comparison, [](const CaseResult& r) { return r.bound == Bound::memory; })) {
+    if (any(comparison, [](const CaseResult& r) { return r.bound == Bound::reading; })) {
         text +=
-            "m: bound by memory: share of the read bandwidth, measured likewise, for keys and values (matmul: a and b) read "
-            "once.\n";
-    }
-    if (any(comparison, [](const CaseResult& r) { return r.bound == Bound::cache; })) {
-        text += "c: bound by reading, but from a cache: no figure for memory.\n";
+            "r: bound by reading: share of the rate at which the case's own keys and values (matmul: a and b), wherever they lie, "
+            "can be read\n   and nothing else done, measured likewise.\n";
     }
     if (any(comparison, [](const CaseResult& r) { return r.checked() && r.accuracy.rows < r.accuracy.total_rows; })) {
         text += "*: naive run and errors on some rows, evenly spread, as the naive loops would take too long on all.\n";

@@ -27,24 +27,6 @@ std::function<void()> prepare_for(ThreadTeam& team, const VariantCall& call) {
     return team.run([&] { return prepare(call); });
 }
 
-/// So many copies of the workload that a call which takes the next one finds nothing of it in the last cache.
-std::vector<VariantWorkload> copies_beyond_caches(const VariantEntry& entry) {
-    std::vector<VariantWorkload> copies;
-    double bytes = 0;
-    do {
-        copies.push_back(entry.make());
-        bytes += copies.back().variant.read_bytes();
-    } while (bytes < 4 * static_cast<double>(cpu_info().caches.l3));
-    return copies;
-}
-
-/// A call that takes the next of the copies each time.
-std::function<void()> prepare_in_turn(ThreadTeam& team, const std::vector<VariantWorkload>& copies) {
-    std::vector<std::function<void()>> calls;
-    for (const VariantWorkload& copy : copies) calls.push_back(prepare_for(team, copy.variant));
-    return [calls, next = std::size_t{0}]() mutable { calls[next++ % calls.size()](); };
-}
-
 }  // namespace
 
 Quartiles VariantResult::value() const {
@@ -70,13 +52,8 @@ VariantTimer::VariantTimer(const std::vector<int>& thread_counts) : probe_(activ
 }
 
 std::vector<VariantResult> VariantTimer::time(const VariantEntry& entry, const std::function<void(int)>& before) {
-    const bool from_memory = entry.figure == Figure::bandwidth || entry.figure == Figure::thread_speedup;
-    std::vector<VariantWorkload> copies;
-    if (from_memory)
-        copies = copies_beyond_caches(entry);
-    else
-        copies.push_back(entry.make());
-    const VariantCall& variant = copies.front().variant;
+    const VariantWorkload workload = entry.make();
+    const VariantCall& variant = workload.variant;
     prepare_for(*teams_.back(), variant)();
     const VariantAccuracy accuracy = check_call(variant);
 
@@ -89,10 +66,12 @@ std::vector<VariantResult> VariantTimer::time(const VariantEntry& entry, const s
         result.flops = variant.flops();
         result.accuracy = accuracy;
         if (accuracy.wrong()) continue;
-        if (from_memory)
-            time_from_memory(copies, *team, result);
+        if (entry.figure == Figure::bandwidth)
+            time_beside_reading(variant, *team, result);
+        else if (entry.figure == Figure::thread_speedup)
+            time_beside_one_thread(variant, *team, result);
         else
-            time_beside_plain(copies.front(), *team, result);
+            time_beside_plain(workload, *team, result);
     }
     return results;
 }
@@ -106,18 +85,19 @@ void VariantTimer::time_beside_plain(const VariantWorkload& w, ThreadTeam& team,
     result.measurement = measure(team, prepare_for(team, w.variant), work, [&] { return unit * call_rate(team, plain); }, kLimits);
 }
 
-void VariantTimer::time_from_memory(const std::vector<VariantWorkload>& copies, ThreadTeam& team, VariantResult& result) {
-    const auto call = prepare_in_turn(team, copies);
-    if (result.entry.figure == Figure::bandwidth) {
-        const double bytes = copies.front().variant.read_bytes();
-        result.yardstick_unit = 1;
-        result.measurement =
-            measure(team, call, bytes / 1e9, [&] { return probe_.read_gigabytes(team, probe_.largest_read(), kBurst); }, kLimits);
-    } else if (team.threads() > 1) {
-        const auto alone = prepare_in_turn(one_thread_, copies);
-        result.yardstick_unit = result.flops / 1e9;
-        result.measurement = measure(team, call, 1, [&] { return call_rate(one_thread_, alone); }, kLimits);
-    }
+void VariantTimer::time_beside_reading(const VariantCall& variant, ThreadTeam& team, VariantResult& result) {
+    ReadSet operands(variant.operands());
+    result.yardstick_unit = 1;
+    result.measurement = measure(
+        team, prepare_for(team, variant), variant.read_bytes() / 1e9, [&] { return probe_.read_gigabytes(team, operands, kBurst); },
+        kLimits);
+}
+
+void VariantTimer::time_beside_one_thread(const VariantCall& variant, ThreadTeam& team, VariantResult& result) {
+    if (team.threads() == 1) return;
+    const auto alone = prepare_for(one_thread_, variant);
+    result.yardstick_unit = result.flops / 1e9;
+    result.measurement = measure(team, prepare_for(team, variant), 1, [&] { return call_rate(one_thread_, alone); }, kLimits);
 }
 
 }  // namespace headwise::tools

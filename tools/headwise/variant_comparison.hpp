@@ -48,7 +48,8 @@ class VariantTimer {
 
   private:
     void time_beside_plain(const VariantWorkload& w, ThreadTeam& team, VariantResult& result);
-    void time_from_memory(const std::vector<VariantWorkload>& copies, ThreadTeam& team, VariantResult& result);
+    void time_beside_reading(const VariantCall& variant, ThreadTeam& team, VariantResult& result);
+    void time_beside_one_thread(const VariantCall& variant, ThreadTeam& team, VariantResult& result);
 
     MachineProbe probe_;
     std::vector<std::unique_ptr<ThreadTeam>> teams_;

@@ -33,6 +33,15 @@ double VariantCall::read_bytes() const {
     return static_cast<double>(sizeof(float)) * static_cast<double>(k[0] * k[1] * k[2] * (k[3] + arguments.value.extent[3]));
 }
 
+std::vector<std::span<const float>> VariantCall::operands() const {
+    const auto all = [](const TensorView<const float, 4>& x) {
+        std::int64_t last = 0;
+        for (std::size_t i = 0; i < 4; ++i) last += (x.extent[i] - 1) * x.stride[i];
+        return std::span(x.data, static_cast<std::size_t>(last + 1));
+    };
+    return {all(arguments.key), all(arguments.value)};
+}
+
 VariantWorkload plain_workload(const AttentionShape& shape, Causal causal) {
     const AttentionShape& s = shape;
     VariantWorkload w;

@@ -35,6 +35,8 @@ struct VariantCall {
     double flops() const;
     /// Bytes of keys and values.
     double read_bytes() const;
+    /// Where they lie.
+    std::vector<std::span<const float>> operands() const;
 };
 
 /// A variant and the plain case beside it. Where they can they share their tensors, so that nothing differs but the variant.

@@ -4,7 +4,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "attention_tensors.hpp"
 #include "case.hpp"
@@ -31,6 +33,9 @@ class Workload {
 
     /// Bytes that must be read at least: of keys and values; of the matrices.
     virtual double read_bytes() const = 0;
+
+    /// Where they lie. Valid as long as the workload, once prepare() has been called.
+    virtual std::vector<std::span<const float>> operands() const = 0;
 
     /// A call of the engine for the active ISA and the calling thread's arena, ready to be repeated. Valid as long as the workload.
     virtual std::function<void()> prepare() = 0;

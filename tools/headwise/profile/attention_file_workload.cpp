@@ -29,6 +29,8 @@ class AttentionFileWorkload final : public Workload {
         return std::max(explanation_.bytes - others, explanation_.bytes / 2);
     }
 
+    std::vector<std::span<const float>> operands() const override { return {tensors_.key_data.span(), tensors_.value_data.span()}; }
+
     std::function<void()> prepare() override { return prepare_scheduled(AttentionSchedule::automatic); }
 
     std::function<void()> prepare_scheduled(AttentionSchedule schedule) override {

@@ -7,7 +7,7 @@
 #include "profile/heads.hpp"
 #include "profile/metrics.hpp"
 #include "profile/recording.hpp"
-#include "profile/roofline.hpp"
+#include "roofline.hpp"
 #include "profile/what_if.hpp"
 #include "profile/workers.hpp"
 

@@ -121,8 +121,8 @@ RecordedRun summary(const RunSetting& setting, std::vector<Recording>& repetitio
 /// Measurements of the yardsticks at each number of threads.
 class YardstickSamples {
   public:
-    YardstickSamples(Recorder::Teams& teams, MachineProbe& probe, std::span<const RunSetting> settings, double read_bytes)
-        : teams_(teams), probe_(probe), read_bytes_(read_bytes) {
+    YardstickSamples(Recorder::Teams& teams, MachineProbe& probe, std::span<const RunSetting> settings, const Workload& workload)
+        : teams_(teams), probe_(probe), operands_(workload.operands()) {
         for (const RunSetting& setting : settings) samples_[setting.threads];
     }
 
@@ -130,7 +130,7 @@ class YardstickSamples {
         for (auto& [threads, sample] : samples_) {
             ThreadTeam& team = *teams_.at(threads);
             sample.fma.push_back(probe_.multiply_add_gflops(team, kYardstickSeconds));
-            sample.read.push_back(probe_.read_gigabytes(team, read_bytes_, kYardstickSeconds));
+            sample.read.push_back(probe_.read_gigabytes(team, operands_, kYardstickSeconds));
         }
     }
 
@@ -146,7 +146,7 @@ class YardstickSamples {
 
     Recorder::Teams& teams_;
     MachineProbe& probe_;
-    double read_bytes_;
+    ReadSet operands_;
     std::map<int, Sample> samples_;
 };
 
@@ -171,7 +171,7 @@ std::vector<RecordedRun> Recorder::record(Workload& workload, std::span<const Ru
     ThreadCounters counters;  // of all threads, which the calls have made
     counters_ = counters.reason().empty() ? "available" : counters.reason();
 
-    YardstickSamples samples(teams_, probe_, settings, workload.read_bytes());
+    YardstickSamples samples(teams_, probe_, settings, workload);
     std::vector<std::vector<Recording>> repetitions(calls.size());
     const int most = repeats_.count > 0 ? repeats_.count : kMostRepeats;
     const double start = now(), patience = kRecordSeconds * static_cast<double>(calls.size());

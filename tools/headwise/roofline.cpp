@@ -1,4 +1,4 @@
-#include "profile/roofline.hpp"
+#include "roofline.hpp"
 
 namespace headwise::tools {
 
