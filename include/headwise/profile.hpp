@@ -16,7 +16,7 @@ struct TaskRecord {
     std::int64_t heads = 1;        ///< so many query heads from there on, which share a key/value head
     std::int64_t query_block = 0;  ///< of the head's rows, in their order; in a product of the result's rows. 0 for whole heads.
     std::int64_t key_split = 0;    ///< part of the keys where these are split; in a product a block of the result's columns
-    const char* kernel = "";       ///< "query-lanes", "key-rows", "weigh", "matmul", "blend" or "rotate"; a literal
+    const char* kernel = "";       ///< "query-lanes", "key-rows", "weigh", "matmul", "blend", "rotate" or "clear"; a literal
     std::int64_t start_ns = 0;     ///< since the profile was made, on a clock that never jumps
     std::int64_t end_ns = 0;
     double flops = 0;  ///< as in AttentionExplanation: of the pairs that positions and lengths allow

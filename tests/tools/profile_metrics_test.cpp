@@ -2,8 +2,8 @@
 
 #include "profile/heads.hpp"
 #include "profile/metrics.hpp"
-#include "roofline.hpp"
 #include "profile/workers.hpp"
+#include "roofline.hpp"
 #include "synthetic_recording.hpp"
 
 using namespace headwise;

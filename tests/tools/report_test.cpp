@@ -13,7 +13,7 @@ using namespace headwise::tools;
 
 namespace {
 
-/// Two cases on 1 and 4 threads: a checked product bound by arithmetic and an unchecked attention bound by memory.
+/// Two cases on 1 and 4 threads: a checked product bound by arithmetic and an unchecked attention bound by reading.
 Comparison example() {
     Comparison comparison;
     comparison.isa = Isa::scalar;
@@ -101,7 +101,7 @@ TEST_CASE("the table marks samples, memory and what was not checked") {
     CHECK(product.find("4x") != std::string::npos);
     CHECK(product.find("WRONG") == std::string::npos);
     const std::string decode = table_row(std::span(comparison.results).last(2), 20);
-    CHECK(decode.find("50.0 %m") != std::string::npos);
+    CHECK(decode.find("50.0 %r") != std::string::npos);
     CHECK(decode.find("- ") != std::string::npos);
     const std::string notes = table_notes(comparison);
     for (const char* part : {"\nm: ", "\n*: ", "\n-: ", "product: differs from the model's own output by at most 1.0e-07"}) {

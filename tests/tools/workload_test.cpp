@@ -22,6 +22,19 @@ Accuracy check_case(const std::string& text, double* flops = nullptr) {
 
 }  // namespace
 
+TEST_CASE("the operands of a case are the bytes that it must read") {
+    for (const std::string text :
+         {"attention:b=3,hq=8,hkv=2,sq=1,skv=500,d=64,dv=32", "attention:hq=4,sq=33,skv=70,d=20,layout=bshd",
+          "matmul:m=33,n=70,k=129", "matmul:batch=3,m=5,n=6,k=7", "layer:b=2,s=40,model=48,heads=6"}) {
+        CAPTURE(text);
+        const auto workload = make_workload(parse_case(text));
+        workload->prepare();
+        double bytes = 0;
+        for (const std::span<const float> range : workload->operands()) bytes += static_cast<double>(range.size_bytes());
+        CHECK(bytes == workload->read_bytes());
+    }
+}
+
 TEST_CASE("every kind of case agrees with the naive f64 loops within twice the naive f32 error, or rounding") {
     for (const std::string text :
          {"attention:b=2,hq=4,hkv=2,sq=33,skv=70,d=20,dv=12", "attention:hq=4,sq=33,skv=70,d=64,causal=bottom-right",

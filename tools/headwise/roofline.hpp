@@ -7,7 +7,7 @@ struct Roofline {
     double intensity = 0;       ///< FLOPs for each byte that must be read: keys and values, or both matrices, once
     double gflops = 0;          ///< attained
     double fma_gflops = 0;      ///< measured beside the call, as is
-    double read_gb_per_s = 0;   ///< over a working set of the call's size
+    double read_gb_per_s = 0;   ///< of the very bytes, wherever they lie
     bool by_bandwidth = false;  ///< whether reading, not arithmetic, is the lower roof at this intensity
 
     double roof_gflops() const { return by_bandwidth ? intensity * read_gb_per_s : fma_gflops; }

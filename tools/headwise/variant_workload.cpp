@@ -35,6 +35,7 @@ double VariantCall::read_bytes() const {
 
 std::vector<std::span<const float>> VariantCall::operands() const {
     const auto all = [](const TensorView<const float, 4>& x) {
+        if (std::ranges::find(x.extent, 0) != x.extent.end()) return std::span<const float>();
         std::int64_t last = 0;
         for (std::size_t i = 0; i < 4; ++i) last += (x.extent[i] - 1) * x.stride[i];
         return std::span(x.data, static_cast<std::size_t>(last + 1));

@@ -29,7 +29,15 @@ class AttentionFileWorkload final : public Workload {
         return std::max(explanation_.bytes - others, explanation_.bytes / 2);
     }
 
-    std::vector<std::span<const float>> operands() const override { return {tensors_.key_data.span(), tensors_.value_data.span()}; }
+    /// As many bytes as the call reads, of the tensors that it reads: lengths, windows and pages may leave out most of these.
+    std::vector<std::span<const float>> operands() const override {
+        const std::span<const float> key = tensors_.key_data.span(), value = tensors_.value_data.span();
+        const double share = std::min(read_bytes() / static_cast<double>(key.size_bytes() + value.size_bytes()), 1.0);
+        const auto part = [&](std::span<const float> x) {
+            return x.first(static_cast<std::size_t>(share * static_cast<double>(x.size())));
+        };
+        return {part(key), part(value)};
+    }
 
     std::function<void()> prepare() override { return prepare_scheduled(AttentionSchedule::automatic); }
 

@@ -181,7 +181,7 @@ Finding slower_tasks(const ProfiledRun& run, const Losses& lost) {
     if (run.recording.threads == 1 || lost.slower < kMatters) return {};
     const Metrics& m = run.metrics;
     std::string why = "the threads share clock, caches or memory, or other programs run beside them";
-    if (run.roofline.by_bandwidth) why = "they share the memory's bandwidth";
+    if (run.roofline.by_bandwidth) why = "they share the bandwidth of memory or of a cache";
     if (m.ipc_scaling && m.frequency_scaling)
         why = fmt::format("instructions a cycle are {:.2f}x, the clock is {:.2f}x that of one thread", *m.ipc_scaling,
                           *m.frequency_scaling);

@@ -191,15 +191,14 @@ function roofline({ roofline: roof, threads }) {
   const ys = logTicks(Math.min(roof.gflops, xs[0] * roof.read_gb_per_s) / 1.5, roof.fma_gflops * 1.5);
   const text = (value) => [value, `${+value.toPrecision(1)}`];
   const label = `Roofline: ${figure(roof.gflops)} GF/s at ${figure(roof.intensity)} flops a byte, ${percent(roof.gflops / limit)} of the ${figure(limit)} GF/s that ` +
-    `${roof.fma_gflops > limit ? "reading memory" : "multiply-adds"} would allow`;
+    `${roof.fma_gflops > limit ? "reading" : "multiply-adds"} would allow`;
   const { root, px, py } = axes(label, { log: true, domain: [xs[0], xs.at(-1)], ticks: xs.map(text), label: "flops a byte" },
     { log: true, domain: [ys[0], ys.at(-1)], ticks: ys.map(text), label: "GF/s" });
   const corner = [px(ridge), py(roof.fma_gflops)];
   const slope = (Math.atan2(corner[1] - py(xs[0] * roof.read_gb_per_s), corner[0] - px(xs[0])) * 180) / Math.PI;
   const along = Math.sqrt(xs[0] * ridge);
   const [x, y] = [px(roof.intensity), py(roof.gflops)];
-  const cached = roof.gflops > limit && limit < roof.fma_gflops;
-  const notes = [`this run: ${figure(roof.gflops)} GF/s`, cached ? "above memory's roof: read from caches" : `${percent(roof.gflops / limit)} of the roof`];
+  const notes = [`this run: ${figure(roof.gflops)} GF/s`, `${percent(roof.gflops / limit)} of the roof`];
   const noteX = Math.min(x + 12, 540 - 7.2 * Math.max(...notes.map((note) => note.length)));
   root.append(svg("path", { class: "curve series-0", d: path([[px(xs[0]), py(xs[0] * roof.read_gb_per_s)], corner, [px(xs.at(-1)), corner[1]]]) }),
     svg("text", { x: 540, y: corner[1] - 8, "text-anchor": "end" }, `multiply-adds, measured: ${figure(roof.fma_gflops)} GF/s`),

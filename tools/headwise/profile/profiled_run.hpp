@@ -7,9 +7,9 @@
 #include "profile/heads.hpp"
 #include "profile/metrics.hpp"
 #include "profile/recording.hpp"
-#include "roofline.hpp"
 #include "profile/what_if.hpp"
 #include "profile/workers.hpp"
+#include "roofline.hpp"
 
 namespace headwise::tools {
 
