@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "headwise/reference.hpp"
+#include "tests/support/bound_use.hpp"
 
 namespace headwise::test {
 namespace {
@@ -15,6 +16,13 @@ void check_accuracy(const AttentionAccuracy& accuracy) {
     CHECK_MESSAGE(engine.wrong_class == 0, engine.first_wrong);
     CHECK_MESSAGE(engine.max_error <= allowed_error(naive), "error ", engine.max_error, ", of the naive loops ", naive.max_error,
                   ", largest value ", engine.largest, "; ", engine.worst);
+}
+
+/// What the engine left in out is within the bound that holds for every call.
+void check_bound(const AttentionViews& views, const AttentionOptions& options) {
+    const AttentionErrorBound allowed(options, {.query = views.query, .key = views.key, .value = views.value, .out = views.out});
+    const BoundUse use = use_of_bound(allowed, views.out);
+    CHECK_MESSAGE(use.within(), use.worst);
 }
 
 }  // namespace
@@ -66,6 +74,7 @@ AttentionAccuracy measure_accuracy(const AttentionViews& views, const AttentionO
 
 void check_attention(const AttentionViews& views, const AttentionOptions& options) {
     run_engine(views, options);
+    check_bound(views, options);
     check_accuracy(measure_accuracy(views, options));
 }
 
@@ -78,6 +87,7 @@ void check_attention(const AttentionCase& c, const std::function<void(const Atte
         if (prepare) prepare(tensors);
         run_engine(tensors.views(), c.options);
         CHECK_MESSAGE(tensors.out.gaps_untouched(), "written between the rows of out");
+        check_bound(tensors.views(), c.options);
         return measure_accuracy(tensors.views(), c.options);
     };
     AttentionAccuracy accuracy = measure(c.seed);

@@ -48,7 +48,8 @@ struct AttentionAccuracy {
 };
 AttentionAccuracy measure_accuracy(const AttentionViews& views, const AttentionOptions& options);
 
-/// Runs the engine: NaN, Inf and finite values must be where the formula has them, the error within the contract.
+/// Runs the engine: NaN, Inf and finite values must be where the formula has them, the error below the bound of
+/// attention_error_bound.hpp and at most twice that of the naive loops.
 void check_attention(const AttentionViews& views, const AttentionOptions& options);
 
 /// The same on the values that the seed gives, after `prepare` has changed what it wants in the inputs; nothing may be written

@@ -2,7 +2,10 @@
 // starts with that of seed S.
 #include <doctest/doctest.h>
 
+#include <cstdio>
+
 #include "random_attention.hpp"
+#include "tests/support/bound_use.hpp"
 #include "tests/support/random_numbers.hpp"
 #include "verify_attention.hpp"
 
@@ -24,6 +27,22 @@ TEST_CASE("random calls of all variants hold the numerical contract, the same bi
         const AttentionVerdict verdict = verifier.verify(seed);
         CHECK_MESSAGE(verdict.passed(), verdict.failure());
     }
+}
+
+TEST_CASE("the same calls are within the bound that holds for every one of them") {
+    const int cases = test::test_cases(kCases);
+    test::BoundUse most;
+    for (int i = 0; i < cases; ++i) {
+        const std::uint64_t seed = test::test_seed() + static_cast<std::uint64_t>(i);
+        INFO(test::reproduction(seed));
+        const RandomAttention call(seed);
+        attention(call.arguments, call.options);
+        const test::AttentionErrorBound allowed(call.options, call.arguments);
+        const test::BoundUse use = test::use_of_bound(allowed, call.arguments.out, call.arguments.log_sum_exp);
+        CHECK_MESSAGE(use.within(), call.text(), "; ", use.worst);
+        most.add(use, call.text());
+    }
+    std::printf("%d random calls: %s\n", cases, most.text().c_str());
 }
 
 TEST_CASE("among the random calls are many whose sequences read shared keys together") {
