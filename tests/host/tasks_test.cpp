@@ -119,16 +119,23 @@ TEST_CASE("a sibling that throws leaves no result half-written") {
     }
 }
 
-TEST_CASE("calls work in arenas of one slot and in nested arenas") {
+TEST_CASE("calls give the same bits in arenas of one slot, in nested arenas, and with one thread allowed") {
     const SmallAttention inputs;
     const std::vector<float> expected = inputs.on_one_thread();
     std::vector<float> out(expected.size(), kUnwritten);
+    const auto check = [&] {
+        out.assign(out.size(), kUnwritten);
+        attention(inputs.arguments(out));
+        CHECK(out == expected);
+    };
     tbb::task_arena one(1), many(kThreads);
-    one.execute([&] { attention(inputs.arguments(out)); });
-    CHECK(out == expected);
-    out.assign(out.size(), kUnwritten);
-    one.execute([&] { many.execute([&] { attention(inputs.arguments(out)); }); });
-    CHECK(out == expected);
+    one.execute(check);
+    one.execute([&] { many.execute(check); });
+    many.execute([&] { one.execute(check); });
+    many.execute([&] { many.execute(check); });
+    const tbb::global_control one_thread(tbb::global_control::max_allowed_parallelism, 1);
+    check();
+    many.execute(check);
 }
 
 }  // namespace
