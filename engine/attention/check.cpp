@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/dispatch/isa.hpp"
+#include "engine/tensor/number_text.hpp"
 #include "engine/tensor/view_check.hpp"
 #include "headwise/error.hpp"
 
@@ -29,7 +30,7 @@ void check_window(const char* name, std::int64_t bound) {
 
 void check_softcap(const AttentionOptions& options) {
     if (!(options.softcap >= 0 && options.softcap < kMaxScale))
-        throw Error("options.softcap is " + std::to_string(options.softcap) + ": expected 0 (none) or more, below 2e38");
+        throw Error("options.softcap is " + number_text(options.softcap) + ": expected 0 (none) or more, below 2e38");
 }
 
 }  // namespace
@@ -43,10 +44,9 @@ bool is_scale(const AttentionOptions& options, float scale) {
 
 void check_scale(const std::string& name, const AttentionOptions& options, float scale) {
     if (is_scale(options, scale)) return;
-    throw Error(name + " is " + std::to_string(scale) +
-                (options.softcap == 0 ? "" : ", options.softcap is " + std::to_string(options.softcap)) +
-                ": expected a finite number of at most 2e38 in magnitude" +
-                (options.softcap == 0 ? "" : ", divided by softcap 1e38"));
+    throw Error(
+        name + " is " + number_text(scale) + (options.softcap == 0 ? "" : ", options.softcap is " + number_text(options.softcap)) +
+        ": expected a finite number of at most 2e38 in magnitude" + (options.softcap == 0 ? "" : ", divided by softcap 1e38"));
 }
 
 void check_shape(const AttentionShape& shape, const AttentionOptions& options, const ShapeNames& names) {

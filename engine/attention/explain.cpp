@@ -1,11 +1,11 @@
 #include "engine/attention/explain.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <string>
 
 #include "engine/attention/sequences.hpp"
 #include "engine/attention/task_work.hpp"
+#include "engine/tensor/number_text.hpp"
 
 namespace headwise {
 namespace {
@@ -125,19 +125,19 @@ AttentionExplanation explain_attention(const AttentionCall& call, const Attentio
 }
 
 std::string AttentionExplanation::text() const {
-    char line[1024];
     const double mean = tasks > 0 ? flops / static_cast<double>(tasks) : 0;
-    std::snprintf(line, sizeof line,
-                  "kernel %s on %s: %lld rows a block, %lld keys a block\n"
-                  "%lld tasks on %d workers, keys in %lld chunks%s\n"
-                  "a task: %.3f to %.3f MFLOP, %.3f in the mean\n"
-                  "%.3f GFLOP, %.3f MB, %.1f FLOP a byte: limited by %s; workspace %.1f KiB\n",
-                  kernel.c_str(), std::string(isa_name(isa)).c_str(), static_cast<long long>(query_block),
-                  static_cast<long long>(key_block), static_cast<long long>(tasks), workers, static_cast<long long>(key_chunks),
-                  keys_split ? ", each a task" : (key_chunks > 1 ? ", in one task" : ""), least_task_flops * 1e-6,
-                  most_task_flops * 1e-6, mean * 1e-6, flops * 1e-9, bytes * 1e-6, bytes > 0 ? flops / bytes : 0,
-                  limit == AttentionLimit::compute ? "arithmetic" : "bandwidth", static_cast<double>(workspace_bytes) / 1024);
-    return (variants.empty() ? "" : "fused: " + variants + "\n") + line;
+    const auto mega = [](double x) { return fixed_text(x * 1e-6, 3); };
+    const char* split = keys_split ? ", each a task" : key_chunks > 1 ? ", in one task" : "";
+    std::string all = variants.empty() ? "" : "fused: " + variants + "\n";
+    all += "kernel " + kernel + " on " + std::string(isa_name(isa)) + ": " + std::to_string(query_block) + " rows a block, " +
+           std::to_string(key_block) + " keys a block\n";
+    all += std::to_string(tasks) + " tasks on " + std::to_string(workers) + " workers, keys in " + std::to_string(key_chunks) +
+           " chunks" + split + "\n";
+    all += "a task: " + mega(least_task_flops) + " to " + mega(most_task_flops) + " MFLOP, " + mega(mean) + " in the mean\n";
+    all += fixed_text(flops * 1e-9, 3) + " GFLOP, " + mega(bytes) + " MB, " + fixed_text(bytes > 0 ? flops / bytes : 0, 1) +
+           " FLOP a byte: limited by " + (limit == AttentionLimit::compute ? "arithmetic" : "bandwidth") + "; workspace " +
+           fixed_text(static_cast<double>(workspace_bytes) / 1024, 1) + " KiB\n";
+    return all;
 }
 
 }  // namespace headwise

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -11,6 +10,7 @@
 #include "engine/kernels/kernel_table.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "engine/runtime/workspace_pool.hpp"
+#include "engine/tensor/number_text.hpp"
 #include "engine/tensor/view_check.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/error.hpp"
@@ -34,9 +34,7 @@ std::string text(std::int64_t x) {
     return std::to_string(x);
 }
 std::string text(double x) {
-    char buffer[32];
-    std::snprintf(buffer, sizeof buffer, "%g", x);
-    return buffer;
+    return number_text(x);
 }
 
 // ---------------------------------------------------------------------------------------------------------------- the table

@@ -4,6 +4,7 @@
 #include "engine/reference/checks.hpp"
 #include "engine/reference/row.hpp"
 #include "engine/reference/sequences.hpp"
+#include "engine/tensor/number_text.hpp"
 #include "headwise/error.hpp"
 
 namespace headwise::reference {
@@ -11,7 +12,7 @@ namespace {
 
 void check_options(const AttentionOptions& options) {
     if (options.scale && !std::isfinite(*options.scale))
-        throw Error("options.scale is " + std::to_string(*options.scale) + ": it must be finite");
+        throw Error("options.scale is " + number_text(*options.scale) + ": it must be finite");
     if (options.causal != Causal::none && options.causal != Causal::top_left && options.causal != Causal::bottom_right)
         throw Error("options.causal is " + std::to_string(static_cast<int>(options.causal)) + ": not a value of Causal");
     if (options.alignment != Alignment::bottom_right && options.alignment != Alignment::top_left)
@@ -22,7 +23,7 @@ void check_options(const AttentionOptions& options) {
     check_bound("options.window.left", options.window.left);
     check_bound("options.window.right", options.window.right);
     if (!(options.softcap >= 0) || !std::isfinite(options.softcap))
-        throw Error("options.softcap is " + std::to_string(options.softcap) + ": expected 0 (none) or a finite number above it");
+        throw Error("options.softcap is " + number_text(options.softcap) + ": expected 0 (none) or a finite number above it");
 }
 
 /// All but value, out and weights.

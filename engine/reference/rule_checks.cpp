@@ -6,6 +6,7 @@
 #include "engine/reference/checks.hpp"
 #include "engine/reference/repeated.hpp"
 #include "engine/reference/sequences.hpp"
+#include "engine/tensor/number_text.hpp"
 #include "headwise/error.hpp"
 
 namespace headwise::reference {
@@ -185,7 +186,7 @@ void check_rules(const Extents4& query, const Extents4& key, const AttentionOpti
     check_head_values("scales", rules.scales, heads);
     for (std::int64_t h = 0; h < static_cast<std::int64_t>(rules.scales.size()); ++h)
         if (const float scale = rules.scales[static_cast<std::size_t>(h)]; !std::isfinite(scale))
-            throw Error("scales[" + std::to_string(h) + "] is " + std::to_string(scale) + ": it must be finite");
+            throw Error("scales[" + std::to_string(h) + "] is " + number_text(scale) + ": it must be finite");
     check_head_values("alibi_slopes", rules.alibi_slopes, heads);
     check_head_values("sinks", rules.sinks, heads);
     if (rules.score_function.apply && !rules.score_function.apply_one)
