@@ -65,7 +65,7 @@ void run_case(benchmark::State& state, const tools::CaseSizes& sizes, int thread
 
 void register_case(const std::string& text) {
     const tools::CaseSizes sizes = tools::parse_case(text);
-    const int all = cpu_info().logical_cores;
+    const int all = cpu_info().usable_cores;
     for (const int threads : all > 1 ? std::vector{1, all} : std::vector{1}) {
         benchmark::RegisterBenchmark(fmt::format("{}/threads:{}", text, threads).c_str(),
                                      [=](benchmark::State& state) { run_case(state, sizes, threads); })

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "engine/dispatch/control_group.hpp"
 #include "engine/dispatch/features.hpp"
 #include "engine/dispatch/topology.hpp"
 
@@ -28,10 +29,12 @@ CpuInfo collect() {
     CpuInfo info;
     info.model = processor_name();
     info.features = cpu_features();
-    info.caches = detect_caches(system_directory);
+    info.caches = detect_caches(system_directory, processors);
     info.logical_cores = static_cast<int>(processors.size());
     info.physical_cores = count_physical_cores(system_directory, processors);
     info.numa_nodes = count_numa_nodes(system_directory, processors);
+    info.cpu_quota = processor_quota("").value_or(0);
+    info.usable_cores = usable_cores(info.logical_cores, info.cpu_quota);
     return info;
 }
 

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <set>
 
@@ -42,10 +44,11 @@ struct CacheLevels {
     std::int64_t size[4] = {};
 };
 
-CacheLevels caches_from_sysfs(const std::string& system_directory) {
+CacheLevels caches_from_sysfs(const std::string& system_directory, int processor) {
     CacheLevels levels;
     for (int index = 0;; ++index) {
-        const std::string directory = system_directory + "/cpu/cpu0/cache/index" + std::to_string(index);
+        const std::string directory =
+            system_directory + "/cpu/cpu" + std::to_string(processor) + "/cache/index" + std::to_string(index);
         const std::string level = first_line(directory + "/level");
         if (level.empty()) return levels;
         if (level.size() != 1 || level[0] < '1' || level[0] > '3' || first_line(directory + "/type") == "Instruction") continue;
@@ -74,33 +77,49 @@ struct CpuSetFree {
     void operator()(cpu_set_t* set) const { CPU_FREE(set); }
 };
 
-}  // namespace
-
-std::vector<int> allowed_processors() {
+/// The affinity mask of a thread, 0 for the calling one; empty where the system does not tell.
+std::vector<int> processors_of(pid_t thread) {
     // The kernel refuses a mask that is smaller than its own, whose size no call tells: double it until it fits.
     for (int capacity = CPU_SETSIZE; capacity <= (1 << 20); capacity *= 2) {
         const auto set_capacity = static_cast<std::size_t>(capacity);
         const std::unique_ptr<cpu_set_t, CpuSetFree> set(CPU_ALLOC(set_capacity));
         const std::size_t bytes = CPU_ALLOC_SIZE(set_capacity);
-        if (!set) break;
+        if (!set) return {};
         CPU_ZERO_S(bytes, set.get());
-        if (sched_getaffinity(0, bytes, set.get()) == 0) {
+        if (sched_getaffinity(thread, bytes, set.get()) == 0) {
             std::vector<int> processors;
             for (int cpu = 0; cpu < capacity; ++cpu) {
                 if (CPU_ISSET_S(static_cast<std::size_t>(cpu), bytes, set.get())) processors.push_back(cpu);
             }
-            if (!processors.empty()) return processors;
+            return processors;
         }
-        if (errno != EINVAL) break;
+        if (errno != EINVAL) return {};
     }
-    return {0};
+    return {};
 }
 
-CacheSizes detect_caches(const std::string& system_directory) {
-    CacheLevels levels = caches_from_sysfs(system_directory);
-    if (!complete(levels)) levels = caches_from_sysconf();
-    if (!complete(levels)) return {};
-    return {levels.size[1], levels.size[2], levels.size[3] > 0 ? levels.size[3] : levels.size[2], true};
+}  // namespace
+
+std::vector<int> allowed_processors() {
+    std::vector<int> processors = processors_of(0), of_main_thread = processors_of(getpid()), all;
+    std::set_union(processors.begin(), processors.end(), of_main_thread.begin(), of_main_thread.end(), std::back_inserter(all));
+    if (all.empty()) return {0};
+    return all;
+}
+
+CacheSizes detect_caches(const std::string& system_directory, const std::vector<int>& processors) {
+    CacheSizes least;
+    const auto add = [&least](const CacheLevels& levels) {
+        if (!complete(levels)) return;
+        const CacheSizes one{levels.size[1], levels.size[2], levels.size[3] > 0 ? levels.size[3] : levels.size[2], true};
+        if (!least.detected)
+            least = one;
+        else
+            least = {std::min(least.l1d, one.l1d), std::min(least.l2, one.l2), std::min(least.l3, one.l3), true};
+    };
+    for (const int processor : processors) add(caches_from_sysfs(system_directory, processor));
+    if (!least.detected) add(caches_from_sysconf());
+    return least;
 }
 
 int count_physical_cores(const std::string& system_directory, const std::vector<int>& processors) {
@@ -111,6 +130,11 @@ int count_physical_cores(const std::string& system_directory, const std::vector<
         cores.insert(siblings.empty() ? std::to_string(processor) : siblings);
     }
     return std::max(1, static_cast<int>(cores.size()));
+}
+
+int usable_cores(int logical_cores, double cpu_quota) {
+    if (!(cpu_quota > 0)) return logical_cores;
+    return static_cast<int>(std::clamp(std::ceil(cpu_quota), 1.0, static_cast<double>(logical_cores)));
 }
 
 int count_numa_nodes(const std::string& system_directory, const std::vector<int>& processors) {

@@ -9,15 +9,19 @@
 /// one.
 namespace headwise {
 
-/// The processors this process may run on (its affinity mask), ascending. Never empty.
+/// The processors this process may run on, ascending: those of the calling thread's affinity mask and of the main thread's, as
+/// either may be pinned to fewer than the rest. Never empty.
 std::vector<int> allowed_processors();
 
-/// The caches of processor 0 and not of the calling thread's: block sizes follow from them, and results must not depend on the core
-/// that a thread happens to run on where cores differ. A machine without an L3 has l3 = l2.
-CacheSizes detect_caches(const std::string& system_directory);
+/// The smallest of each level that one of the given processors has: where cores differ, a block must fit whichever runs it. A
+/// processor without an L3 counts with its L2.
+CacheSizes detect_caches(const std::string& system_directory, const std::vector<int>& processors);
 
 /// How many cores the given processors (hardware threads) belong to.
 int count_physical_cores(const std::string& system_directory, const std::vector<int>& processors);
+
+/// Threads that are worth running on so many logical cores under a quota of processor time, in processors; 0: none.
+int usable_cores(int logical_cores, double cpu_quota);
 
 /// How many NUMA nodes the given processors belong to; 1 where the kernel does not tell.
 int count_numa_nodes(const std::string& system_directory, const std::vector<int>& processors);

@@ -1,6 +1,7 @@
 #include "engine/runtime/parallel.hpp"
 
 #include <oneapi/tbb/blocked_range.h>
+#include <oneapi/tbb/info.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/partitioner.h>
 #include <oneapi/tbb/task_arena.h>
@@ -8,8 +9,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
 #include "engine/runtime/itt.hpp"
+#include "headwise/cpu.hpp"
 
 namespace headwise::runtime {
 namespace {
@@ -126,7 +129,12 @@ struct CollectedBody {
 }  // namespace
 
 int available_workers() noexcept {
-    return tbb::this_task_arena::max_concurrency();
+    return available_workers(tbb::this_task_arena::max_concurrency(), tbb::info::default_concurrency(), cpu_info().cpu_quota);
+}
+
+int available_workers(int arena_size, int default_size, double cpu_quota) noexcept {
+    if (arena_size != default_size || !(cpu_quota > 0)) return arena_size;
+    return static_cast<int>(std::clamp(std::ceil(cpu_quota), 1.0, static_cast<double>(arena_size)));
 }
 
 int workers_for(double microseconds) noexcept {

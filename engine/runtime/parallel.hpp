@@ -8,8 +8,11 @@
 
 namespace headwise::runtime {
 
-/// Threads that may work at once in the calling thread's task arena.
+/// Threads that should work at once in the calling thread's task arena: as many as it has, or where it is of oneTBB's default size
+/// (any other was chosen by somebody) no more than the process's quota of processor time feeds. The second form is the rule itself;
+/// a quota of 0 is none.
 int available_workers() noexcept;
+int available_workers(int arena_size, int default_size, double cpu_quota) noexcept;
 
 /// As many of them as it pays to wake for simple loops that take one thread about so long.
 int workers_for(double microseconds) noexcept;

@@ -56,7 +56,8 @@ struct AttentionOptions {
     /// Whether calls may have AttentionArguments::shared_keys. Costs the workspace 8 bytes for each query and query head.
     bool shared_prefix = false;
     std::optional<Isa> isa{};  ///< whose kernels to run; active_isa() unless given. Must be available.
-    int max_threads = 0;       ///< at most this many tasks at once; 0: as many as the calling thread's task arena has
+    int max_threads = 0;       ///< at most this many tasks at once; 0: as many as the calling thread's task arena has, and
+                               ///< CpuInfo::cpu_quota feeds
     AttentionSchedule schedule = AttentionSchedule::automatic;
 };
 
@@ -95,7 +96,7 @@ struct AttentionExplanation {
 class AttentionPlan {
   public:
     /// Checks everything about shape and options; throws Error. The number of workers is that of the calling
-    /// thread's task arena.
+    /// thread's task arena, where CpuInfo::cpu_quota allows.
     explicit AttentionPlan(const AttentionShape& shape, const AttentionOptions& options = {});
 
     /// Bytes that run() needs, for any key length. Below 2 MiB a worker, and 128 bytes a sequence. With options.shared_prefix 8

@@ -29,8 +29,8 @@ void set_isa(Isa isa);
 /// Why active_isa() is what it is, in words: "strongest available", "HEADWISE_ISA", "set_isa()".
 std::string isa_reason();
 
-/// Data cache sizes in bytes as one core sees them, from the operating system at run time; where it does not tell, the documented
-/// fall-back (32 KiB, 512 KiB, 8 MiB), and `detected` is false.
+/// Data cache sizes in bytes as one core sees them, from the operating system at run time; where cores differ, the smallest of each
+/// level. Where it does not tell, the documented fall-back (32 KiB, 512 KiB, 8 MiB), and `detected` is false.
 struct CacheSizes {
     std::int64_t l1d = 32 << 10;
     std::int64_t l2 = 512 << 10;
@@ -45,9 +45,14 @@ struct CpuInfo {
     int logical_cores = 1;  ///< that this process may run on
     int physical_cores = 1;
     int numa_nodes = 1;
+    /// The processor time that the process's control groups grant, as of a container, in processors; 0: no bound.
+    double cpu_quota = 0;
+    /// Threads that are worth running: logical_cores, or cpu_quota rounded up where that is fewer. Calls in a task arena of
+    /// oneTBB's default size have no more workers than cpu_quota rounded up; in an arena of any other size, as many as that has.
+    int usable_cores = 1;
 };
 
-/// What is known about this machine; collected once.
+/// What is known about this machine and what this process may have of it; collected once.
 const CpuInfo& cpu_info();
 
 }  // namespace headwise

@@ -1,54 +1,33 @@
 // Cores and caches from copies of Linux's /sys/devices/system as different machines have it.
 #include <doctest/doctest.h>
-#include <unistd.h>
+#include <sched.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/dispatch/topology.hpp"
+#include "tests/support/system_directory.hpp"
 
 namespace headwise::test {
 namespace {
 
-/// A folder of small files that goes away with it.
-class SystemDirectory {
-  public:
-    SystemDirectory() : path_(std::filesystem::temp_directory_path() / ("headwise_topology_test_" + std::to_string(getpid()))) {
-        std::filesystem::remove_all(path_);
-        std::filesystem::create_directories(path_);
-    }
-    ~SystemDirectory() { std::filesystem::remove_all(path_); }
-    SystemDirectory(const SystemDirectory&) = delete;
-    SystemDirectory& operator=(const SystemDirectory&) = delete;
-
-    std::string path() const { return path_.string(); }
-
-    void write(const std::string& file, const std::string& line) const {
-        std::filesystem::create_directories((path_ / file).parent_path());
-        std::ofstream(path_ / file) << line << '\n';
-    }
-
-    void write_cache(int index, const std::string& level, const std::string& type, const std::string& size) const {
-        const std::string folder = "cpu/cpu0/cache/index" + std::to_string(index);
-        write(folder + "/level", level);
-        write(folder + "/type", type);
-        write(folder + "/size", size);
-    }
-
-  private:
-    std::filesystem::path path_;
-};
+void write_cache(const SystemDirectory& system, int cpu, int index, const std::string& level, const std::string& type,
+                 const std::string& size) {
+    const std::string folder = "cpu/cpu" + std::to_string(cpu) + "/cache/index" + std::to_string(index);
+    system.write(folder + "/level", level);
+    system.write(folder + "/type", type);
+    system.write(folder + "/size", size);
+}
 
 TEST_CASE("caches of a machine with three levels") {
     const SystemDirectory system;
-    system.write_cache(0, "1", "Data", "48K");
-    system.write_cache(1, "1", "Instruction", "32K");
-    system.write_cache(2, "2", "Unified", "1280K");
-    system.write_cache(3, "3", "Unified", "36M");
-    const CacheSizes caches = detect_caches(system.path());
+    write_cache(system, 0, 0, "1", "Data", "48K");
+    write_cache(system, 0, 1, "1", "Instruction", "32K");
+    write_cache(system, 0, 2, "2", "Unified", "1280K");
+    write_cache(system, 0, 3, "3", "Unified", "36M");
+    const CacheSizes caches = detect_caches(system.path(), {0});
     CHECK(caches.l1d == 48 << 10);
     CHECK(caches.l2 == 1280 << 10);
     CHECK(caches.l3 == 36 << 20);
@@ -57,18 +36,49 @@ TEST_CASE("caches of a machine with three levels") {
 
 TEST_CASE("without an L3 the L2 stands in for it") {
     const SystemDirectory system;
-    system.write_cache(0, "1", "Data", "64K");
-    system.write_cache(1, "2", "Unified", "2M");
-    const CacheSizes caches = detect_caches(system.path());
+    write_cache(system, 0, 0, "1", "Data", "64K");
+    write_cache(system, 0, 1, "2", "Unified", "2M");
+    const CacheSizes caches = detect_caches(system.path(), {0});
     CHECK(caches.l2 == 2 << 20);
     CHECK(caches.l3 == 2 << 20);
+}
+
+TEST_CASE("where cores differ, each level is the smallest that an allowed core has") {
+    const SystemDirectory system;
+    const auto core = [&](int cpu, const std::string& l1, const std::string& l2, const std::string& l3) {
+        write_cache(system, cpu, 0, "1", "Data", l1);
+        write_cache(system, cpu, 1, "2", "Unified", l2);
+        if (!l3.empty()) write_cache(system, cpu, 2, "3", "Unified", l3);
+    };
+    core(0, "48K", "2M", "24M");
+    core(1, "32K", "4M", "24M");  // a larger L2 of a cluster, a smaller L1
+    core(2, "64K", "1M", "");     // off the L3: its L2 is its last cache
+    const auto sizes = [&](const std::vector<int>& processors) {
+        const CacheSizes caches = detect_caches(system.path(), processors);
+        CHECK(caches.detected);
+        return std::vector{caches.l1d >> 10, caches.l2 >> 10, caches.l3 >> 10};
+    };
+    CHECK(sizes({0}) == std::vector<std::int64_t>{48, 2048, 24576});
+    CHECK(sizes({0, 1}) == std::vector<std::int64_t>{32, 2048, 24576});
+    CHECK(sizes({1, 0}) == std::vector<std::int64_t>{32, 2048, 24576});
+    CHECK(sizes({0, 1, 2}) == std::vector<std::int64_t>{32, 1024, 1024});
+    CHECK(sizes({1, 7}) == std::vector<std::int64_t>{32, 4096, 24576});  // of 7 nothing is known
+}
+
+TEST_CASE("threads worth running under a quota: rounded up, at least one, at most the cores") {
+    CHECK(usable_cores(8, 0) == 8);
+    CHECK(usable_cores(8, 1.5) == 2);
+    CHECK(usable_cores(8, 2) == 2);
+    CHECK(usable_cores(8, 0.1) == 1);
+    CHECK(usable_cores(8, 8.5) == 8);
+    CHECK(usable_cores(8, 1e9) == 8);
 }
 
 TEST_CASE("files that say nothing lead to the C library's answer or the documented sizes, all positive") {
     const SystemDirectory system;
     for (const std::string size : {"", "K", "-32K", "0", "99999999999999999999K", "32Q"}) {
-        system.write_cache(0, "1", "Data", size);
-        const CacheSizes caches = detect_caches(system.path());
+        write_cache(system, 0, 0, "1", "Data", size);
+        const CacheSizes caches = detect_caches(system.path(), {0});
         CHECK(caches.l1d > 0);
         CHECK(caches.l2 > 0);
         CHECK(caches.l3 > 0);
@@ -78,7 +88,7 @@ TEST_CASE("files that say nothing lead to the C library's answer or the document
             CHECK(caches.l3 == 8 << 20);
         }
     }
-    CHECK(detect_caches("/nonexistent").l1d > 0);
+    CHECK(detect_caches("/nonexistent", {0, 1}).l1d > 0);
 }
 
 TEST_CASE("hardware threads of one core count once, processors without topology as cores of their own") {
@@ -113,6 +123,19 @@ TEST_CASE("this process may run somewhere") {
     const std::vector<int> processors = allowed_processors();
     CHECK_FALSE(processors.empty());
     CHECK(std::is_sorted(processors.begin(), processors.end()));
+}
+
+TEST_CASE("a pinned thread that asks first does not stand for the process") {
+    const std::vector<int> processors = allowed_processors();
+    std::vector<int> seen;
+    std::thread([&] {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(static_cast<std::size_t>(processors.back()), &one);
+        CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+        seen = allowed_processors();
+    }).join();
+    CHECK(seen == processors);
 }
 
 }  // namespace

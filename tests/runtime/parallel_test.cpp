@@ -50,6 +50,15 @@ TEST_CASE("each item runs once, and a worker is never in two items") {
     }
 }
 
+TEST_CASE("an arena of the default size has the workers that a quota of processor time feeds, one of another size all of its own") {
+    CHECK(runtime::available_workers(8, 8, 0) == 8);  // no quota
+    CHECK(runtime::available_workers(8, 8, 1.5) == 2);
+    CHECK(runtime::available_workers(8, 8, 0.01) == 1);
+    CHECK(runtime::available_workers(8, 8, 100) == 8);
+    CHECK(runtime::available_workers(6, 8, 1.5) == 6);
+    CHECK(runtime::available_workers(16, 8, 1.5) == 16);
+}
+
 TEST_CASE("short work wakes nobody, long work all that there are") {
     for (const int threads : {1, 2, 8}) {
         oneapi::tbb::task_arena arena(threads);

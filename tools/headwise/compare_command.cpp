@@ -106,7 +106,7 @@ class Comparer {
 void compare(CompareArguments arguments) {
     if (arguments.threads.empty()) {
         arguments.threads = {1};
-        if (cpu_info().logical_cores > 1) arguments.threads.push_back(cpu_info().logical_cores);
+        if (cpu_info().usable_cores > 1) arguments.threads.push_back(cpu_info().usable_cores);
     }
     check_threads(arguments.threads);
     // All that was asked for, checked before anything is measured: --case and --input take the place of any suite.

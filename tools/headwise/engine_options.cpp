@@ -31,6 +31,11 @@ void check_threads(const std::vector<int>& counts) {
     for (const int count : counts) {
         if (count < 1 || count > kMostThreads)
             throw UsageError(fmt::format("--threads is {}: expected 1 to {}", count, kMostThreads));
+        // The engine does not wake more threads than the quota feeds, and a time with more would be one of fewer.
+        if (const CpuInfo& cpu = cpu_info(); cpu.cpu_quota > 0 && count > cpu.usable_cores)
+            throw UsageError(
+                fmt::format("--threads is {}: a control group grants the time of {:.3g} processors, expected at most {}", count,
+                            cpu.cpu_quota, cpu.usable_cores));
         if (!seen.insert(count).second) throw UsageError(fmt::format("--threads names {} twice", count));
     }
 }

@@ -17,7 +17,8 @@ std::shared_ptr<std::string> add_isa_option(CLI::App& command);
 /// Makes `name` the ISA of all calls; does nothing for "". Throws UsageError naming the option.
 void choose_isa(const std::string& name);
 
-/// Checks numbers of threads: 1 .. kMostThreads, none twice. Throws UsageError naming the option.
+/// Checks numbers of threads: 1 .. kMostThreads, within the quota of processor time if there is one, none twice. Throws UsageError
+/// naming the option.
 void check_threads(const std::vector<int>& counts);
 
 }  // namespace headwise::tools

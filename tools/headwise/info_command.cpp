@@ -19,7 +19,7 @@ struct Peaks {
 Peaks measure_peaks() {
     Peaks peaks;
     MachineProbe probe(active_isa());
-    for (const int threads : {1, cpu_info().logical_cores}) {
+    for (const int threads : {1, cpu_info().usable_cores}) {
         ThreadTeam team(threads);
         peaks.multiply_add_gflops[threads] = probe.best_multiply_add_gflops(team);
         peaks.read_gigabytes[threads] = probe.best_read_gigabytes(team);
@@ -37,6 +37,12 @@ std::string size_text(std::int64_t bytes) {
     return bytes % (1 << 20) == 0 ? fmt::format("{} MiB", bytes >> 20) : fmt::format("{} KiB", bytes >> 10);
 }
 
+std::string quota_text(const CpuInfo& cpu) {
+    if (cpu.cpu_quota == 0) return "none: no control group bounds the processor time";
+    return fmt::format("{:.3g} processors' time by control group: {} thread{} by default", cpu.cpu_quota, cpu.usable_cores,
+                       cpu.usable_cores == 1 ? "" : "s");
+}
+
 void print_text(const Peaks& peaks) {
     const CpuInfo& cpu = cpu_info();
     const CacheSizes& caches = cpu.caches;
@@ -45,6 +51,7 @@ void print_text(const Peaks& peaks) {
     fmt::print("ISA       {} ({}); available: {}\n", isa_name(active_isa()), isa_reason(), fmt::join(available_names(), ", "));
     fmt::print("cores     {} physical, {} logical, {} NUMA node{}\n", cpu.physical_cores, cpu.logical_cores, cpu.numa_nodes,
                cpu.numa_nodes == 1 ? "" : "s");
+    fmt::print("quota     {}\n", quota_text(cpu));
     fmt::print("caches    L1d {}, L2 {}, L3 {}{}\n\n", size_text(caches.l1d), size_text(caches.l2), size_text(caches.l3),
                caches.detected ? "" : " (assumed: the system does not tell)");
     fmt::print("threads   FMA peak ({}, f32)   read bandwidth\n", isa_name(active_isa()));
@@ -70,6 +77,8 @@ void print_json(const Peaks& peaks) {
                     {"physical_cores", cpu.physical_cores},
                     {"logical_cores", cpu.logical_cores},
                     {"numa_nodes", cpu.numa_nodes},
+                    {"cpu_quota", cpu.cpu_quota == 0 ? Json(nullptr) : Json(cpu.cpu_quota)},
+                    {"usable_cores", cpu.usable_cores},
                     {"caches",
                      {{"l1d_bytes", cpu.caches.l1d},
                       {"l2_bytes", cpu.caches.l2},

@@ -144,7 +144,7 @@ std::string compute(const RunArguments& arguments, const AttentionFile& file, co
     if (call.empty()) return "(nothing to compute)\n";
     try {
         if (!arguments.reference) {
-            return run_engine(call, arguments.threads > 0 ? arguments.threads : cpu_info().logical_cores, arguments.explain);
+            return run_engine(call, arguments.threads > 0 ? arguments.threads : cpu_info().usable_cores, arguments.explain);
         }
         run_reference(call);
         return "(naive f64 reference)\n";
