@@ -98,13 +98,3 @@ TEST_CASE("a bad case is refused by the name of its key") {
         CHECK(error.find(message) != std::string::npos);
     }
 }
-
-TEST_CASE("a case that does not fit into memory is refused, however large") {
-    CHECK_NOTHROW(check_case_memory(parse_case("matmul:m=1000,n=1000,k=1000"), 12e6));
-    CHECK_THROWS_AS(check_case_memory(parse_case("matmul:m=1000,n=1000,k=1000"), 11.9e6), UsageError);
-    CHECK_THROWS_AS(check_case_memory(parse_case("matmul:batch=2147483648,m=2147483648,n=2147483648,k=2147483648"), 1e12),
-                    UsageError);
-    CHECK_THROWS_AS(check_case_memory(parse_case("attention:b=2147483648,hq=2147483648,sq=2147483648,d=512"), 1e12), UsageError);
-    CHECK_THROWS_AS(check_case_memory(parse_case("layer:b=2147483648,s=2147483648,model=2147483648,heads=2147483648"), 1e12),
-                    UsageError);
-}

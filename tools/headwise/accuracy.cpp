@@ -31,8 +31,12 @@ std::vector<double> widened(std::span<const float> values) {
     return {values.begin(), values.end()};
 }
 
+double sampled_row_count(double flops_per_row) {
+    return std::max(2.0, kNaiveFlops / std::max(flops_per_row, 1.0));
+}
+
 std::vector<std::int64_t> sampled_rows(std::int64_t total, double flops_per_row) {
-    const double affordable = std::max(2.0, kNaiveFlops / std::max(flops_per_row, 1.0));
+    const double affordable = sampled_row_count(flops_per_row);
     const std::int64_t count = affordable < static_cast<double>(total) ? static_cast<std::int64_t>(affordable) : total;
     std::vector<std::int64_t> rows;
     for (std::int64_t i = 0; i < count; ++i) {

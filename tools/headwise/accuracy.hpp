@@ -18,6 +18,9 @@ std::vector<double> widened(std::span<const float> values);
 /// loops, evenly spread, the first and the last among them. The same for the same sizes.
 std::vector<std::int64_t> sampled_rows(std::int64_t total, double flops_per_row);
 
+/// How many of them `flops_per_row` allows.
+double sampled_row_count(double flops_per_row);
+
 /// Collects the rows' errors.
 class AccuracyRecord {
   public:

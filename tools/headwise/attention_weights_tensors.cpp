@@ -28,12 +28,7 @@ std::int64_t chosen_at(const std::vector<std::int32_t>& choice, std::int64_t i) 
 }
 
 void check_weights_memory(double bytes) {
-    if (const double limit = 0.8 * available_memory(); bytes > limit) {
-        throw UsageError(
-            fmt::format("--weights, --top-k and --key-means take {:.3g} GB, more than the {:.3g} GB that are free: "
-                        "--heads and --queries choose fewer",
-                        bytes / 1e9, limit / 1e9));
-    }
+    check_free_memory("--weights, --top-k and --key-means take", bytes, ": --heads and --queries choose fewer");
 }
 
 }  // namespace

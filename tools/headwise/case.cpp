@@ -119,27 +119,6 @@ std::string text_of(const LayerCase& c) {
     return text;
 }
 
-double product(std::initializer_list<std::int64_t> factors) {
-    double result = 1;
-    for (const std::int64_t factor : factors) result *= static_cast<double>(factor);
-    return result;
-}
-
-double elements_of(const AttentionCase& c) {
-    const AttentionShape& s = c.shape;
-    const std::int64_t dims = s.head_dim + s.value_dim;
-    return product({s.batch, s.num_heads, s.query_length, dims}) + product({s.batch, s.num_kv_heads, s.key_length, dims});
-}
-
-double elements_of(const MatmulCase& c) {
-    return static_cast<double>(c.batch) * (product({c.m, c.k}) + product({c.k, c.n}) + product({c.m, c.n}));
-}
-
-double elements_of(const LayerCase& c) {
-    // x, out, queries, keys and values; four weights and their packed copies.
-    return 5 * product({c.batch, c.length, c.model_dim}) + 8 * product({c.model_dim, c.model_dim});
-}
-
 }  // namespace
 
 Layout layout_from_name(std::string_view name) {
@@ -170,15 +149,6 @@ std::string_view case_op(const CaseSizes& sizes) {
 
 std::string case_text(const CaseSizes& sizes) {
     return fmt::format("{}:{}", case_op(sizes), std::visit([](const auto& c) { return text_of(c); }, sizes));
-}
-
-double check_case_memory(const CaseSizes& sizes, double limit_bytes) {
-    const double bytes = 4 * std::visit([](const auto& c) { return elements_of(c); }, sizes);
-    if (bytes > limit_bytes) {
-        throw UsageError(fmt::format("case '{}' takes {:.3g} GB, more than the {:.3g} GB that are free", case_text(sizes),
-                                     bytes / 1e9, limit_bytes / 1e9));
-    }
-    return bytes;
 }
 
 }  // namespace headwise::tools

@@ -52,7 +52,4 @@ std::string case_text(const CaseSizes& sizes);
 /// "attention", "matmul" or "layer".
 std::string_view case_op(const CaseSizes& sizes);
 
-/// Bytes of all tensors of the case. Throws UsageError where they would not fit into `limit_bytes`.
-double check_case_memory(const CaseSizes& sizes, double limit_bytes);
-
 }  // namespace headwise::tools

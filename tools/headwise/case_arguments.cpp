@@ -4,16 +4,18 @@
 
 #include <filesystem>
 
-#include "memory_limit.hpp"
+#include "case_memory.hpp"
 #include "usage_error.hpp"
 
 namespace headwise::tools {
 
-void check_plain_attention_file(const std::string& path, const AttentionFileOptions& options) {
+void check_plain_attention_file(const std::string& path, const AttentionFileOptions& options, int threads) {
     const AttentionShape shape = read_attention_shape(path, options.layout);
     if (shape.batch == 0 || shape.query_length == 0 || shape.key_length == 0) {
         throw UsageError(fmt::format("'{}': nothing to time: q or k is empty", path));
     }
+    check_case_memory(AttentionCase{.shape = shape, .causal = options.causal, .scale = options.scale, .layout = options.layout},
+                      threads);
 }
 
 void CaseArguments::add_to(CLI::App& command, const std::string& purpose) {
@@ -33,7 +35,7 @@ void CaseArguments::add_to(CLI::App& command, const std::string& purpose) {
     file.add_to(command);
 }
 
-std::vector<SuiteEntry> CaseArguments::entries(CheckFile check_file) const {
+std::vector<SuiteEntry> CaseArguments::entries(const CheckFile& check_file, int threads) const {
     if (inputs.empty() && file.given())
         throw UsageError("--causal, --scale and --layout belong to --input; a --case has keys of these names");
     std::vector<SuiteEntry> result;
@@ -46,7 +48,7 @@ std::vector<SuiteEntry> CaseArguments::entries(CheckFile check_file) const {
     }
     for (const std::string& text : cases) {
         const CaseSizes sizes = parse_case(text);
-        check_case_memory(sizes, 0.8 * available_memory());
+        check_case_memory(sizes, threads);
         result.push_back({.name = case_text(sizes), .sizes = sizes, .file = {}, .file_options = {}});
     }
     return result;

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,17 +23,17 @@ struct CaseArguments {
     /// `purpose` ends the sentences "a shape ..." and "the tensors q, k, v of a safetensors file ...".
     void add_to(CLI::App& command, const std::string& purpose);
 
-    using CheckFile = void (*)(const std::string& path, const AttentionFileOptions& options);
+    using CheckFile = std::function<void(const std::string& path, const AttentionFileOptions& options)>;
 
-    /// All that was asked for, checked: files first, then cases. Throws UsageError.
-    std::vector<SuiteEntry> entries(CheckFile check_file) const;
+    /// All that was asked for, checked, its memory on so many threads too: files first, then cases. Throws UsageError.
+    std::vector<SuiteEntry> entries(const CheckFile& check_file, int threads) const;
 
     /// Throws UsageError where files that are to be written are not apart from each other and from the inputs.
     void check_apart(std::span<const NamedPath> outputs) const;
 };
 
-/// Throws UsageError where the file holds no plain attention, or none at all.
-void check_plain_attention_file(const std::string& path, const AttentionFileOptions& options);
+/// Throws UsageError where the file holds no plain attention, or none at all, or more than there is memory for.
+void check_plain_attention_file(const std::string& path, const AttentionFileOptions& options, int threads);
 
 /// Makes the tensors of an entry, or reads them: of plain attention.
 std::pair<CaseSizes, std::unique_ptr<Workload>> load(const SuiteEntry& entry);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "case_arguments.hpp"
+#include "case_memory.hpp"
 #include "commands.hpp"
 #include "compare_variants.hpp"
 #include "comparison.hpp"
@@ -110,10 +111,19 @@ void compare(CompareArguments arguments) {
     }
     check_threads(arguments.threads);
     // All that was asked for, checked before anything is measured: --case and --input take the place of any suite.
-    std::vector<SuiteEntry> suite = arguments.cases.entries(check_plain_attention_file);
+    const int most_threads = std::ranges::max(arguments.threads);
+    std::vector<SuiteEntry> suite = arguments.cases.entries(
+        [=](const std::string& path, const AttentionFileOptions& options) {
+            check_plain_attention_file(path, options, most_threads);
+        },
+        most_threads);
     const bool variants = arguments.suite == "variants" && suite.empty();
     if (variants && !arguments.plot.empty()) throw UsageError("--plot draws cases: expected another --suite than variants");
-    if (suite.empty() && !variants) suite = suite_entries(arguments);
+    if (suite.empty() && !variants) {
+        suite = suite_entries(arguments);
+        for (const SuiteEntry& entry : suite)
+            if (entry.file.empty()) check_case_memory(entry.sizes, most_threads);
+    }
     // What can go wrong at the end should go wrong now.
     arguments.cases.check_apart(
         std::array{NamedPath{"--json", arguments.json}, NamedPath{"--csv", arguments.csv}, NamedPath{"--plot", arguments.plot}});

@@ -8,12 +8,14 @@
 #include <atomic>
 #include <utility>
 
+#include "memory_limit.hpp"
 #include "usage_error.hpp"
 
 namespace headwise::tools {
 namespace {
 
 constexpr std::size_t kCacheLine = 64, kPage = 4096, kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kCheckedBytes = std::size_t{64} << 20;  // to ask the system costs as much as to touch a megabyte
 
 /// 64 well-mixed bits from a counter (the finalizer of splitmix64), so that any part can be filled by any thread.
 std::uint64_t mix(std::uint64_t x) {
@@ -35,6 +37,8 @@ FloatBuffer::FloatBuffer(std::int64_t size) : size_(size) {
     if (size < 0 || __builtin_mul_overflow(static_cast<std::size_t>(size), sizeof(float), &bytes) || bytes > SIZE_MAX / 2) {
         throw UsageError(fmt::format("a tensor of {} elements does not fit into memory", size));
     }
+    // The pages are touched below: what the system does not have would end the process rather than fail here.
+    if (bytes >= kCheckedBytes) check_free_memory(fmt::format("a tensor of {} elements takes", size), static_cast<double>(bytes));
     // Room for the offset below, and whole huge pages.
     mapped_bytes_ = (bytes + kPage + kHugePage) / kHugePage * kHugePage;
     mapping_ = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

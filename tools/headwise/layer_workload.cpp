@@ -5,16 +5,12 @@
 #include "float_buffer.hpp"
 #include "headwise/multi_head_attention.hpp"
 #include "headwise/reference.hpp"
+#include "layer_check.hpp"
 #include "thread_team.hpp"
 #include "workload.hpp"
 
 namespace headwise::tools {
 namespace {
-
-// Rows at the end of the last sequence that the naive loops compute. They need the keys and values of the whole sequence besides,
-// which is most of the work and cannot be sampled; a layer whose naive run takes more than kMostFlops (some 20 s) is not checked.
-constexpr std::int64_t kCheckedRows = 32;
-constexpr double kMostFlops = 2e10;
 
 class LayerWorkload final : public Workload {
   public:
@@ -37,9 +33,7 @@ class LayerWorkload final : public Workload {
         for (float& w : output_.span()) w *= shrink;
     }
 
-    double flops() const override {
-        return static_cast<double>(sizes_.batch) * flops_of(sizes_.length, sizes_.length, sizes_.causal);
-    }
+    double flops() const override { return static_cast<double>(sizes_.batch) * layer_flops(sizes_, sizes_.length); }
 
     double read_bytes() const override {
         return static_cast<double>(sizeof(float)) * static_cast<double>(x_data_.size() + qkv_.size() + output_.size());
@@ -74,14 +68,13 @@ class LayerWorkload final : public Workload {
 
     Accuracy check() const override {
         AccuracyRecord record;
-        const std::int64_t count = std::min(kCheckedRows, sizes_.length);
-        const double flops = flops_of(count, sizes_.length, sizes_.causal);
-        if (flops <= kMostFlops) {
+        if (is_layer_checked(sizes_)) {
+            const std::int64_t count = layer_check_rows(sizes_);
             const std::int64_t last = (sizes_.batch - 1) * sizes_.length * sizes_.model_dim;
             const std::span<const float> x = x_data_.span().subspan(static_cast<std::size_t>(last));
             const double start = now();
             const std::vector<float> naive = naive_rows<float>(x, count);
-            record.add_naive_time(flops, now() - start);
+            record.add_naive_time(layer_flops(sizes_, count), now() - start);
             const std::vector<double> exact = naive_rows<double>(x, count);
             const std::size_t width = static_cast<std::size_t>(sizes_.model_dim);
             const std::span<const float> engine =
@@ -100,13 +93,6 @@ class LayerWorkload final : public Workload {
     template <class T>
     TensorView<T, 3> rows(T* data, std::int64_t batch) const {
         return {data, {batch, sizes_.length, sizes_.model_dim}};
-    }
-
-    /// Of the last `queries` rows of one sequence with all its keys.
-    double flops_of(std::int64_t queries, std::int64_t keys, Causal causal) const {
-        const auto q = static_cast<double>(queries), k = static_cast<double>(keys), model = static_cast<double>(sizes_.model_dim);
-        const double pairs = causal == Causal::none ? q * k : q * k - q * (q - 1) / 2;
-        return 4 * q * model * model + 4 * k * model * static_cast<double>(kv_dim()) + 4 * pairs * model;
     }
 
     /// The last `count` rows of the sequence x by the naive loops in T. Queries and keys are of one length, so that the last rows

@@ -1,19 +1,44 @@
 #include "memory_limit.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
 #include <fstream>
-#include <limits>
-#include <string>
+#include <optional>
+
+#include "engine/dispatch/control_group.hpp"
+#include "usage_error.hpp"
 
 namespace headwise::tools {
+namespace {
 
-double available_memory() {
-    std::ifstream file("/proc/meminfo");
-    for (std::string name; file >> name;) {
-        double kibibytes = 0;
-        if (name == "MemAvailable:" && file >> kibibytes) return kibibytes * 1024;
-        file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+/// "MemAvailable:   24293544 kB" of /proc/meminfo.
+std::optional<double> system_memory(const std::string& root) {
+    std::ifstream file(root + "/proc/meminfo");
+    for (std::string line; std::getline(file, line);) {
+        if (!line.starts_with("MemAvailable:")) continue;
+        const std::size_t begin = line.find_first_of("0123456789");
+        std::uint64_t kibibytes = 0;
+        if (begin != std::string::npos &&
+            std::from_chars(line.data() + begin, line.data() + line.size(), kibibytes).ec == std::errc{})
+            return static_cast<double>(kibibytes) * 1024;
     }
-    return 4e9;
+    return std::nullopt;
+}
+
+}  // namespace
+
+double available_memory(const std::string& root) {
+    const std::optional<double> system = system_memory(root), group = memory_left(root);
+    if (system && group) return std::min(*system, *group);
+    return system ? *system : group.value_or(4e9);
+}
+
+void check_free_memory(const std::string& what, double bytes, const std::string& advice) {
+    if (const double free = 0.8 * available_memory(); bytes > free)
+        throw UsageError(
+            fmt::format("{} {:.3g} GB, more than the {:.3g} GB that are free{}", what, bytes / 1e9, free / 1e9, advice));
 }
 
 }  // namespace headwise::tools

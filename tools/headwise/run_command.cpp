@@ -18,6 +18,7 @@
 #include "headwise/attention_weights.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/reference.hpp"
+#include "memory_limit.hpp"
 #include "output_file.hpp"
 #include "thread_team.hpp"
 
@@ -108,6 +109,10 @@ void run_reference(const RunCall& call) {
     const auto round = [](const std::vector<double>& from, const FloatBuffer& to) {
         std::ranges::transform(from, to.data(), [](double x) { return static_cast<float>(x); });
     };
+    std::size_t elements = call.log_sum_exp.span().size();
+    for (const FloatBuffer* buffer : {&tensors.query_data, &tensors.key_data, &tensors.value_data, &tensors.out_data})
+        elements += buffer->span().size();
+    check_free_memory("--reference: the tensors in f64 take", static_cast<double>(sizeof(double)) * static_cast<double>(elements));
     const std::vector<double> query = widened(tensors.query_data), key = widened(tensors.key_data),
                               value = widened(tensors.value_data);
     const TensorView<const double, 4> query_view = view(query.data(), tensors.query()), key_view = view(key.data(), tensors.key());

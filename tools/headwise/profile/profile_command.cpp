@@ -160,9 +160,10 @@ void show(const std::string& json, const std::string& csv, const ProfileArgument
 }
 
 void profile(const ProfileArguments& arguments) {
-    const std::vector<SuiteEntry> entries = arguments.cases.entries(check_attention_file);
+    const std::vector<int> threads = thread_counts(arguments);
+    const std::vector<SuiteEntry> entries = arguments.cases.entries(check_attention_file, threads.back());
     if (entries.empty()) throw UsageError("nothing to profile: expected --case or --input");
-    const std::vector<RunSetting> asked = settings(thread_counts(arguments), schedules(arguments, entries));
+    const std::vector<RunSetting> asked = settings(threads, schedules(arguments, entries));
     check_outputs(arguments);
 
     Profiler profiler(asked, entries.size(), arguments.repeats);

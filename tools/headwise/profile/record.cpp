@@ -62,7 +62,11 @@ class RecordedCall {
     }
 
   private:
-    void make_profile(const Profile::Capacity& capacity) { profile_ = std::make_unique<Profile>(capacity); }
+    void make_profile(const Profile::Capacity& capacity) {
+        check_free_memory("the records of all tasks take", static_cast<double>(sizeof(TaskRecord)) *
+                                                               static_cast<double>(capacity.tasks_per_worker) * capacity.workers);
+        profile_ = std::make_unique<Profile>(capacity);
+    }
 
     double record() {
         return team_.run([&] {

@@ -1,0 +1,100 @@
+#include "case_memory.hpp"
+
+#include <doctest/doctest.h>
+
+#include <charconv>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "memory_limit.hpp"
+#include "tests/support/system_directory.hpp"
+#include "thread_team.hpp"
+#include "usage_error.hpp"
+#include "workload.hpp"
+
+using namespace headwise::tools;
+using headwise::test::SystemDirectory;
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+/// "VmHWM" or "VmRSS" of this process, in bytes.
+double memory_of_process(const std::string& name) {
+    std::ifstream file("/proc/self/status");
+    for (std::string line; std::getline(file, line);) {
+        long kibibytes = 0;
+        if (const std::size_t digit = line.find_first_of("0123456789"); line.starts_with(name + ":") && digit != std::string::npos)
+            return std::from_chars(line.data() + digit, line.data() + line.size(), kibibytes),
+                   1024.0 * static_cast<double>(kibibytes);
+    }
+    return 0;
+}
+
+/// The most memory that the process had beyond what it has now while the case was made, run and checked.
+double peak_bytes(const CaseSizes& sizes, ThreadTeam& team) {
+    const double before = memory_of_process("VmRSS");
+    std::ofstream("/proc/self/clear_refs") << 5;  // the peak is what there is now
+    const auto workload = make_workload(sizes);
+    team.run([&] { workload->prepare()(); });
+    workload->check();
+    return memory_of_process("VmHWM") - before;
+}
+
+TEST_CASE("what a case is said to take is what it takes, tensors, naive loops in f64 and workspaces together") {
+    if (kSanitized || !std::ofstream("/proc/self/clear_refs").is_open()) {
+        std::puts("not tested: a sanitizer's own memory counts, or there is no /proc/self/clear_refs");
+        return;
+    }
+    ThreadTeam team(2);
+    make_workload(parse_case("layer:s=64,model=64,heads=1"))->check();  // what any case takes
+    for (const std::string text :
+         {"attention:hq=2,sq=1,skv=150000,d=64", "attention:hq=16,hkv=1,sq=1,skv=200000,d=64,dv=32",
+          "attention:hq=64,sq=8192,skv=2,d=64", "matmul:m=2,n=4096,k=4096", "matmul:batch=3,m=2,n=2048,k=4096",
+          "matmul:m=4096,n=64,k=4096", "layer:s=64,model=2048,heads=16", "layer:b=64,s=256,model=512,heads=8,kv_heads=2"}) {
+        const CaseSizes sizes = parse_case(text);
+        const double said = case_bytes(sizes, 2), taken = peak_bytes(sizes, team);
+        CAPTURE(text);
+        CAPTURE(said);
+        CAPTURE(taken);
+        CHECK(taken > 50e6);  // a case that shows
+        CHECK(taken <= 1.02 * said);
+        CHECK(said <= 1.5 * taken + 60e6);  // or cases are refused that would fit: the latter for what is bounded, not counted
+    }
+}
+
+TEST_CASE("a case that does not fit into memory is refused, however large") {
+    const CaseSizes sizes = parse_case("matmul:m=1000,n=1000,k=1000");
+    const double bytes = case_bytes(sizes, 4);
+    CHECK(bytes > 12e6 + 8e6);  // three matrices in f32, one in f64
+    CHECK_NOTHROW(check_case_memory(sizes, 4, bytes));
+    CHECK_THROWS_AS(check_case_memory(sizes, 4, bytes - 1), UsageError);
+    for (const std::string text : {"matmul:batch=2147483648,m=2147483648,n=2147483648,k=2147483648",
+                                   "attention:b=2147483648,hq=2147483648,sq=2147483648,d=512",
+                                   "layer:b=2147483648,s=2147483648,model=2147483648,heads=2147483648"})
+        CHECK_THROWS_AS(check_case_memory(parse_case(text), 2, 1e12), UsageError);
+}
+
+TEST_CASE("free memory is what the system has or what the control group leaves, whichever is less") {
+    const SystemDirectory system;
+    CHECK(available_memory(system.path()) == 4e9);
+    system.write("proc/meminfo",
+                 "MemTotal:       24684084 kB\nMemFree:        23822784 kB\nMemAvailable:    2000000 kB\nBuffers: 2416 kB");
+    CHECK(available_memory(system.path()) == 2048e6);
+    system.write("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw");
+    system.write("proc/self/cgroup", "0::/box/inner");
+    system.write("sys/fs/cgroup/box/memory.max", "1000000000");
+    system.write("sys/fs/cgroup/box/memory.current", "250000000");
+    CHECK(available_memory(system.path()) == 750e6);
+    system.write("sys/fs/cgroup/box/memory.max", "5000000000");
+    CHECK(available_memory(system.path()) == 2048e6);
+    system.write("proc/meminfo", "MemTotal:       24684084 kB");
+    CHECK(available_memory(system.path()) == 4750e6);
+}
+
+}  // namespace
