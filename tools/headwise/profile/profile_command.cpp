@@ -41,12 +41,12 @@ struct ProfileArguments {
 };
 
 std::vector<int> thread_counts(const ProfileArguments& arguments) {
-    const int cores = cpu_info().usable_cores;
+    const int cores = cpu_info().logical_cores;
     std::vector<int> counts = arguments.threads;
-    if (counts.empty()) counts.push_back(cores);
+    if (counts.empty()) counts.push_back(cpu_info().usable_cores);
     check_threads(counts);
     if (const int most = std::ranges::max(counts); most > cores)
-        throw UsageError(fmt::format("--threads is {}: this process has {} cores to use", most, cores));
+        throw UsageError(fmt::format("--threads is {}: this machine has {} logical cores", most, cores));
     std::ranges::sort(counts);
     return counts;
 }
