@@ -56,6 +56,7 @@ class CommandLine(Case):
                                 (["compare", "--data", "/nowhere"], "--data"), (["compare", "--json", "/nowhere/x"], "/nowhere/x"),
                                 (["compare", "--csv", "/nowhere/x"], "/nowhere/x"), (["compare", "--plot", "x.pdf"], "--plot"),
                                 (["compare", "--suite", "variants", "--plot", "x.png"], "--plot"),
+                                (["compare", "--suite", "values", "--plot", "x.png"], "--plot"), (["compare", "--suite", "values", "--json", "/nowhere/x"], "/nowhere/x"),
                                 (["compare", "--suite", "variants", "--causal", "top-left"], "--causal"),
                                 (["compare", "--suite", "variants", "--json", "/nowhere/x"], "/nowhere/x"),
                                 (["verify", "--count", "0"], "--count"), (["verify", "--count", "-3"], "--count"),

@@ -89,7 +89,7 @@ void check_case_memory(const CaseSizes& sizes, int threads, double limit_bytes) 
 }
 
 void check_case_memory(const CaseSizes& sizes, int threads) {
-    check_case_memory(sizes, threads, std::max(0.0, 0.8 * available_memory() - MachineProbe(active_isa()).largest_read()));
+    check_case_memory(sizes, threads, std::max(0.0, 0.8 * available_memory() - MachineProbe::memory_bytes()));
 }
 
 }  // namespace headwise::tools

@@ -17,6 +17,8 @@
 #include "progress_bar.hpp"
 #include "report.hpp"
 #include "usage_error.hpp"
+#include "value_suite.hpp"
+#include "variant_suite.hpp"
 
 namespace headwise::tools {
 namespace {
@@ -31,7 +33,7 @@ struct CompareArguments {
 std::vector<SuiteEntry> suite_entries(const CompareArguments& arguments) {
     if (arguments.suite == "default") return default_suite(arguments.data);
     if (arguments.suite == "real") return real_suite(arguments.data);
-    throw UsageError(fmt::format("--suite is '{}': expected default, real or variants", arguments.suite));
+    throw UsageError(fmt::format("--suite is '{}': expected default, real, variants or values", arguments.suite));
 }
 
 /// Times one entry after the other and prints its row.
@@ -117,8 +119,9 @@ void compare(CompareArguments arguments) {
             check_plain_attention_file(path, options, most_threads);
         },
         most_threads);
-    const bool variants = arguments.suite == "variants" && suite.empty();
-    if (variants && !arguments.plot.empty()) throw UsageError("--plot draws cases: expected another --suite than variants");
+    const bool variants = (arguments.suite == "variants" || arguments.suite == "values") && suite.empty();
+    if (variants && !arguments.plot.empty())
+        throw UsageError(fmt::format("--plot draws cases: expected another --suite than {}", arguments.suite));
     if (suite.empty() && !variants) {
         suite = suite_entries(arguments);
         for (const SuiteEntry& entry : suite)
@@ -131,7 +134,9 @@ void compare(CompareArguments arguments) {
         if (!path.empty()) const OutputFile writable(path);
     }
     if (!arguments.plot.empty()) check_plot(kPlotCompare, arguments.plot);
-    if (variants) return compare_variants(arguments.threads, arguments.json, arguments.csv);
+    if (variants)
+        return compare_variants(arguments.suite == "values" ? value_suite() : variant_suite(), arguments.threads, arguments.json,
+                                arguments.csv);
 
     Comparer comparer(arguments.threads, suite);
     for (const SuiteEntry& entry : suite) comparer.add(entry);
@@ -157,7 +162,7 @@ void add_compare_command(CLI::App& program) {
     command
         ->add_option("--suite", arguments->suite,
                      "default; real: the real inputs alone; variants: what masks, windows, pages and all other variants cost "
-                     "beside plain attention")
+                     "beside plain attention; values: whether far logits, large biases or denormal numbers cost time")
         ->type_name("NAME");
     command->add_option("--data", arguments->data, "directory of the real inputs")->type_name("DIR");
     command->add_option("--threads", arguments->threads, "numbers of threads, as in 1,2; default 1 and all cores")

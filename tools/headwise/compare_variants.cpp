@@ -44,8 +44,9 @@ VariantComparison measure_variants(const std::vector<VariantEntry>& suite, const
 
 }  // namespace
 
-void compare_variants(const std::vector<int>& thread_counts, const std::string& json, const std::string& csv) {
-    const VariantComparison comparison = measure_variants(variant_suite(), thread_counts);
+void compare_variants(const std::vector<VariantEntry>& suite, const std::vector<int>& thread_counts, const std::string& json,
+                      const std::string& csv) {
+    const VariantComparison comparison = measure_variants(suite, thread_counts);
     if (!json.empty()) write_file(json, variants_json(comparison));
     if (!csv.empty()) write_file(csv, variants_csv(comparison));
     for (const VariantResult& result : comparison.results) {

@@ -109,10 +109,13 @@ double MachineProbe::best_multiply_add_gflops(ThreadTeam& team) {
     return best;
 }
 
+double MachineProbe::memory_bytes() {
+    return std::clamp(available_memory() / 4, kSmallestRead, kLargestRead);
+}
+
 double MachineProbe::best_read_gigabytes(ThreadTeam& team) {
     if (!memory_) {
-        const double bytes = std::clamp(available_memory() / 4, kSmallestRead, kLargestRead);
-        buffer_ = FloatBuffer(static_cast<std::int64_t>(bytes / sizeof(float)));
+        buffer_ = FloatBuffer(static_cast<std::int64_t>(memory_bytes() / sizeof(float)));
         memory_.emplace(std::array{std::span<const float>(buffer_.span())});
     }
     double best = 0;

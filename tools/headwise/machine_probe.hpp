@@ -28,8 +28,10 @@ class MachineProbe {
 
     /// The best of some measurements: for a report on the machine.
     double best_multiply_add_gflops(ThreadTeam& team);
-    /// Of reading 512 MB, or less where memory is scarce.
+    /// Of reading memory_bytes(), which the probe keeps from then on.
     double best_read_gigabytes(ThreadTeam& team);
+    /// 512 MB, or less where memory is scarce now.
+    static double memory_bytes();
 
     Isa isa() const { return isa_; }
 

@@ -14,8 +14,8 @@ std::string variant_base(const VariantEntry& entry);
 std::string variant_row(std::span<const VariantResult> results, std::size_t name_width);
 std::string variant_notes(const VariantComparison& comparison);
 
-/// The schema "headwise.compare-variants/1": "machine" as in headwise.compare/1, and "results", one for each variant and number of
-/// threads:
+/// The schema "headwise.compare-variants/1", of --suite variants and values: "machine" as in headwise.compare/1, and "results", one
+/// for each variant and number of threads:
 ///   case, shape, variant, threads
 ///   figure    "extra_time" (time over the plain case's, less 1), "flop_rate" (over the plain case's), "speedup" (plain time over
 ///             its own), "bandwidth" (share of what reading alone reaches), "thread_speedup" (time on one thread over its own)

@@ -1,6 +1,7 @@
 #include "variant_check.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -126,25 +127,121 @@ struct WideTensor {
     TensorView<const double, 4> view;
 };
 
+/// A head's rows that are checked, and its rules with all other rows hidden.
+struct CheckedRows {
+    explicit CheckedRows(const AttentionArguments& head) : rows(some_of(head.query.extent[2], kCheckedRows)), rules(head) {
+        keys = head.key_lengths.empty() ? head.key.extent[2] : head.key_lengths[0];
+        hide_all_but(rows, keys, rules, mask_);
+    }
+
+    std::vector<std::int64_t> rows;
+    std::int64_t keys = 0;
+    AttentionArguments rules;
+
+  private:
+    std::vector<std::uint8_t> mask_;
+};
+
+template <class Values>
+auto row_of(const Values& values, std::int64_t i, std::size_t size) {
+    return std::span(values).subspan(static_cast<std::size_t>(i) * size, size);
+}
+
 void check_head(const AttentionOptions& options, const AttentionArguments& head, AccuracyRecord& out, AccuracyRecord& log_sum_exp) {
-    const std::vector<std::int64_t> rows = some_of(head.query.extent[2], kCheckedRows);
-    const std::int64_t keys = head.key_lengths.empty() ? head.key.extent[2] : head.key_lengths[0];
-    AttentionArguments rules = head;
-    std::vector<std::uint8_t> mask;
-    hide_all_but(rows, keys, rules, mask);
-    const NaiveRows<float> naive(head.query, head.key, head.value, options, rules);
+    const CheckedRows checked(head);
+    const NaiveRows<float> naive(head.query, head.key, head.value, options, checked.rules);
     const WideTensor query(head.query), key(head.key), value(head.value);
-    const NaiveRows<double> exact(query.view, key.view, value.view, options, rules);
+    const NaiveRows<double> exact(query.view, key.view, value.view, options, checked.rules);
 
     const auto dim = static_cast<std::size_t>(head.out.extent[3]);
-    const auto row_of = [](const auto& values, std::int64_t i, std::size_t size) {
-        return std::span(values).subspan(static_cast<std::size_t>(i) * size, size);
-    };
-    for (const std::int64_t i : rows) {
+    for (const std::int64_t i : checked.rows) {
         out.add({head.out.data + i * head.out.stride[2], dim}, row_of(naive.out, i, dim), row_of(exact.out, i, dim));
         if (head.log_sum_exp.data)
             log_sum_exp.add({head.log_sum_exp.data + i * head.log_sum_exp.stride[2], 1}, row_of(naive.log_sum_exp, i, 1),
                             row_of(exact.log_sum_exp, i, 1));
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------------------ weights
+
+/// The weights of a head by the naive loops, in T: [queries, keys].
+template <class T>
+std::vector<T> naive_weights(const TensorView<const T, 4>& query, const TensorView<const T, 4>& key,
+                             const AttentionOptions& options, const CheckedRows& checked) {
+    std::vector<T> weights(static_cast<std::size_t>(query.extent[2] * checked.keys));
+    reference::attention_weights<T>(query, key, {weights.data(), {1, 1, query.extent[2], checked.keys}}, options, checked.rules);
+    return weights;
+}
+
+/// The first k in falling order.
+template <class T>
+std::vector<T> largest_of(std::span<const T> weights, std::size_t k) {
+    std::vector<T> sorted(weights.begin(), weights.end());
+    std::ranges::sort(sorted, std::ranges::greater{});
+    sorted.resize(std::min(k, sorted.size()));
+    return sorted;
+}
+
+/// All weights of head h of sequence b, or the k largest of each row, whichever the call writes. Of the keys of the latter their
+/// weights are checked.
+void check_weights(const VariantCall& call, const AttentionArguments& head, std::int64_t b, std::int64_t h, AccuracyRecord& out) {
+    const CheckedRows checked(head);
+    const std::vector<float> naive = naive_weights(head.query, head.key, call.options, checked);
+    const WideTensor query(head.query), key(head.key);
+    const std::vector<double> exact = naive_weights(query.view, key.view, call.options, checked);
+
+    const auto keys = static_cast<std::size_t>(checked.keys);
+    const auto written = [&](const auto& x, std::int64_t i) {
+        return std::span(x.data + b * x.stride[0] + h * x.stride[1] + i * x.stride[2], static_cast<std::size_t>(x.extent[3]));
+    };
+    for (const std::int64_t i : checked.rows) {
+        const std::span<const float> naive_row = row_of(naive, i, keys);
+        const std::span<const double> exact_row = row_of(exact, i, keys);
+        if (call.weights.weights.data) out.add(written(call.weights.weights, i).first(keys), naive_row, exact_row);
+        if (!call.weights.top_weights.data) continue;
+        const std::span<const float> top = written(call.weights.top_weights, i);
+        out.add(top, largest_of(naive_row, top.size()), largest_of(exact_row, top.size()));
+        // -1 where no weight is above 0.
+        std::vector<float> naive_at_keys;
+        std::vector<double> exact_at_keys;
+        for (const std::int32_t j : written(call.weights.top_keys, i)) {
+            naive_at_keys.push_back(j < 0 ? 0 : naive_row[static_cast<std::size_t>(j)]);
+            exact_at_keys.push_back(j < 0 ? 0 : exact_row[static_cast<std::size_t>(j)]);
+        }
+        out.add(top, naive_at_keys, exact_at_keys);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------------ merged states
+
+struct StateSums {
+    double log_sum_exp;
+    double weights[2];
+};
+
+/// The union of two key sets by the formula, in T. -Inf: no key.
+template <class T>
+StateSums merged(T a, T b) {
+    const T most = std::max(a, b), x = std::exp(a - most), y = std::exp(b - most);
+    return {static_cast<double>(most + std::log(x + y)), {static_cast<double>(x / (x + y)), static_cast<double>(y / (x + y))}};
+}
+
+void check_merged(const VariantCall& call, std::int64_t b, std::int64_t h, AccuracyRecord& out, AccuracyRecord& log_sum_exp) {
+    const auto row = [&](const auto& x, std::int64_t i) { return x.data + b * x.stride[0] + h * x.stride[1] + i * x.stride[2]; };
+    const auto dim = static_cast<std::size_t>(call.shape.value_dim);
+    std::vector<float> naive(dim);
+    std::vector<double> exact(dim);
+    for (const std::int64_t i : some_of(call.shape.query_length, kCheckedRows)) {
+        const float first = *row(call.states[0].log_sum_exp, i), second = *row(call.states[1].log_sum_exp, i);
+        const StateSums narrow = merged<float>(first, second), wide = merged<double>(first, second);
+        const float *x = row(call.states[0].out, i), *y = row(call.states[1].out, i);
+        for (std::size_t d = 0; d < dim; ++d) {
+            naive[d] = static_cast<float>(narrow.weights[0]) * x[d] + static_cast<float>(narrow.weights[1]) * y[d];
+            exact[d] = wide.weights[0] * static_cast<double>(x[d]) + wide.weights[1] * static_cast<double>(y[d]);
+        }
+        out.add({row(call.arguments.out, i), dim}, naive, exact);
+        const float naive_sum = static_cast<float>(narrow.log_sum_exp);
+        log_sum_exp.add({row(call.arguments.log_sum_exp, i), 1}, {&naive_sum, 1}, {&wide.log_sum_exp, 1});
     }
 }
 
@@ -157,8 +254,15 @@ bool VariantAccuracy::wrong() const {
 VariantAccuracy check_call(const VariantCall& call) {
     const std::int64_t heads = call.shape.num_heads, total = call.shape.batch * heads;
     AccuracyRecord out, log_sum_exp;
-    for (const std::int64_t head : some_of(total, kCheckedHeads))
-        check_head(call.options, one_head(call, head / heads, head % heads), out, log_sum_exp);
+    for (const std::int64_t head : some_of(total, kCheckedHeads)) {
+        const std::int64_t b = head / heads, h = head % heads;
+        if (call.merges())
+            check_merged(call, b, h, out, log_sum_exp);
+        else if (call.weighs())
+            check_weights(call, one_head(call, b, h), b, h, out);
+        else
+            check_head(call.options, one_head(call, b, h), out, log_sum_exp);
+    }
     const auto& extent = call.arguments.out.extent;
     const std::int64_t total_rows = extent[0] * extent[1] * extent[2];
     return {out.result(total_rows), log_sum_exp.result(total_rows)};

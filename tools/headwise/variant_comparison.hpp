@@ -8,7 +8,7 @@
 #include "machine_probe.hpp"
 #include "measure.hpp"
 #include "variant_check.hpp"
-#include "variant_suite.hpp"
+#include "variant_list.hpp"
 
 namespace headwise::tools {
 

@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <initializer_list>
-#include <utility>
-
+#include "variant_list.hpp"
 #include "variants.hpp"
 
 namespace headwise::tools {
@@ -15,53 +13,6 @@ constexpr std::int64_t kPageSize = 16, kMaskBlock = 64;
 // What a variant may cost. Rules that are read pair by pair from memory, rules that are arithmetic on positions, a tanh for each
 // pair, one more number for each row, other addresses alone.
 constexpr double kPairGoal = 0.10, kPositionGoal = 0.05, kSoftcapGoal = 0.15, kRowGoal = 0.01, kPageGoal = 0.05, kLayoutGoal = 0.03;
-
-/// An entry without its plain case.
-struct Variant {
-    std::string name;
-    void (*vary)(VariantWorkload&);
-    std::optional<double> goal{};
-    Figure figure = Figure::extra_time;
-    int goal_threads = 1;
-};
-
-std::string heads_text(const AttentionShape& s) {
-    return s.num_heads == s.num_kv_heads ? fmt::format("{} heads", s.num_heads)
-                                         : fmt::format("{}/{} heads", s.num_heads, s.num_kv_heads);
-}
-
-std::string base_text(const AttentionShape& s, Causal causal) {
-    std::string text = s.query_length == 1 ? "decode" : "prefill";
-    if (s.batch > 1 || s.query_length == 1) text += fmt::format(", batch {}", s.batch);
-    text += ", " + heads_text(s);
-    if (s.query_length != 1 && s.query_length != s.key_length) text += fmt::format(", {} queries", s.query_length);
-    text += fmt::format(", {} keys, D{}", s.key_length, s.head_dim);
-    return causal == Causal::none ? text : text + ", causal";
-}
-
-/// Collects the suite.
-class Suite {
-  public:
-    void add(const AttentionShape& shape, Causal causal, std::initializer_list<Variant> variants) {
-        add(base_text(shape, causal), shape, causal, variants);
-    }
-    void add(const std::string& base, const AttentionShape& shape, Causal causal, std::initializer_list<Variant> variants) {
-        for (const Variant& v : variants)
-            entries_.push_back({.base = base,
-                                .shape = shape,
-                                .causal = causal,
-                                .name = v.name,
-                                .vary = v.vary,
-                                .figure = v.figure,
-                                .goal = v.goal,
-                                .goal_threads = v.goal_threads});
-    }
-
-    std::vector<VariantEntry> take() { return std::move(entries_); }
-
-  private:
-    std::vector<VariantEntry> entries_;
-};
 
 void half_visible(VariantWorkload& w) {
     add_mask(w, 0.5);
@@ -93,14 +44,8 @@ void narrow_window(VariantWorkload& w) {
 
 }  // namespace
 
-VariantWorkload VariantEntry::make() const {
-    VariantWorkload w = plain_workload(shape, causal);
-    if (vary) vary(w);
-    return w;
-}
-
 std::vector<VariantEntry> variant_suite(const VariantShapes& shapes) {
-    Suite suite;
+    VariantList suite;
     suite.add(shapes.prefill, Causal::none,
               {{"mask of bytes, 50 % visible", half_visible, kPairGoal},
                {"mask of bytes, 90 % visible", most_visible, kPairGoal},
@@ -138,7 +83,7 @@ std::vector<VariantEntry> variant_suite(const VariantShapes& shapes) {
                {"ALiBi", add_alibi, kPositionGoal},
                {"softcap", add_softcap, kSoftcapGoal},
                {"log-sum-exp", add_log_sum_exp, kRowGoal}});
-    suite.add(base_text(shapes.prefix_decode, Causal::none) + ", pages of 16", shapes.prefix_decode, Causal::none,
+    suite.add(plain_case_text(shapes.prefix_decode, Causal::none) + ", pages of 16", shapes.prefix_decode, Causal::none,
               {{fmt::format("{} keys shared by all, read once", prefix_of(shapes.prefix_decode)),
                 behind_shared_prefix,
                 {},

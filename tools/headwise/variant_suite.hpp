@@ -1,40 +1,10 @@
 #pragma once
 
-#include <functional>
-#include <optional>
-#include <string>
 #include <vector>
 
-#include "variant_workload.hpp"
+#include "variant_list.hpp"
 
 namespace headwise::tools {
-
-/// What a variant is judged by. The yardstick that takes turns with it is the plain case, but for the last two.
-enum class Figure {
-    extra_time,      ///< its time over the plain case's, less 1
-    flop_rate,       ///< its FLOPs a second over the plain case's
-    speedup,         ///< the plain case's time over its own
-    bandwidth,       ///< its keys and values a second over the rate at which they can be read
-    thread_speedup,  ///< its time on one thread over that on all
-};
-
-/// Whether the goal is an upper bound; all others are lower ones.
-constexpr bool less_is_better(Figure figure) {
-    return figure == Figure::extra_time;
-}
-
-struct VariantEntry {
-    std::string base;  ///< the plain case, for people
-    AttentionShape shape;
-    Causal causal = Causal::none;
-    std::string name;
-    std::function<void(VariantWorkload&)> vary;  ///< from the plain case; none: the figure is of the plain case itself
-    Figure figure = Figure::extra_time;
-    std::optional<double> goal{};  ///< none: for information
-    int goal_threads = 1;          ///< the goal is one for as many threads or more
-
-    VariantWorkload make() const;
-};
 
 /// The plain cases. Tests have smaller ones.
 struct VariantShapes {

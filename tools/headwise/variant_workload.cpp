@@ -25,7 +25,9 @@ std::span<std::int32_t> VariantMemory::integers(std::int64_t size) {
 }
 
 double VariantCall::flops() const {
-    return AttentionPlan(shape, options).explain(arguments).flops;
+    if (merges()) return 3 * static_cast<double>(shape.batch * shape.num_heads * shape.query_length * shape.value_dim);
+    const double both = AttentionPlan(shape, options).explain(arguments).flops;
+    return weighs() ? both * static_cast<double>(shape.head_dim) / static_cast<double>(shape.head_dim + shape.value_dim) : both;
 }
 
 double VariantCall::read_bytes() const {
@@ -60,6 +62,9 @@ VariantWorkload plain_workload(const AttentionShape& shape, Causal causal) {
 }
 
 std::function<void()> prepare(const VariantCall& call) {
+    if (call.merges())
+        return [call] { merge_states(call.states[0], call.states[1], call.arguments.out, call.arguments.log_sum_exp); };
+    if (call.weighs()) return [call] { attention_weights(call.arguments, call.options, {}, call.weights); };
     const AttentionPlan plan(call.shape, call.options);
     // Shared, as a function must be one that can be copied.
     const auto workspace = std::make_shared<std::vector<std::byte>>(plan.workspace_bytes());

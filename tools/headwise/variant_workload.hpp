@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -7,6 +8,8 @@
 
 #include "float_buffer.hpp"
 #include "headwise/attention.hpp"
+#include "headwise/attention_weights.hpp"
+#include "headwise/merge_states.hpp"
 
 namespace headwise::tools {
 
@@ -25,13 +28,17 @@ class VariantMemory {
     std::vector<std::vector<std::int32_t>> integers_;
 };
 
-/// One call of attention. The arguments point into a VariantMemory.
+/// One call: of attention or, where they are given, one of the other two. All point into a VariantMemory.
 struct VariantCall {
     AttentionShape shape;  ///< value_dim filled in
     AttentionOptions options{};
     AttentionArguments arguments{};
+    AttentionWeights weights{};              ///< attention_weights() of all heads and queries writes these
+    std::array<AttentionState, 2> states{};  ///< merge_states() of these into arguments.out and arguments.log_sum_exp
 
-    /// Of the pairs that positions and lengths allow; masks take nothing away.
+    bool weighs() const { return weights.weights.data || weights.top_weights.data; }
+    bool merges() const { return states[0].out.data != nullptr; }
+    /// Of the pairs that positions and lengths allow; masks take nothing away. Of weights: those of the first product.
     double flops() const;
     /// Bytes of keys and values.
     double read_bytes() const;
