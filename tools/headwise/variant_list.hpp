@@ -16,8 +16,8 @@ enum class Figure {
     extra_time,      ///< its time over the plain case's, less 1
     flop_rate,       ///< its FLOPs a second over the plain case's
     speedup,         ///< the plain case's time over its own
-    bandwidth,       ///< its keys and values a second over the bandwidth of reading memory
-    thread_speedup,  ///< its time on one thread over that on all; keys and values come from memory
+    bandwidth,       ///< its keys and values a second over the rate at which they can be read
+    thread_speedup,  ///< its time on one thread over that on all
 };
 
 /// Whether the goal is an upper bound; all others are lower ones.

@@ -1,5 +1,6 @@
 #include "variant_workload.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 
