@@ -75,7 +75,8 @@ def draw_run(axis, run, width_points):
     threads = f"{run['threads']} thread" + ("" if run["threads"] == 1 else "s")
     efficiency = run["metrics"].get("parallel_efficiency")
     note = "" if efficiency is None else f", parallel efficiency {100 * efficiency:.1f} %"
-    axis.set_title(f"{figure_file.printable(run['case'])}\n{run['schedule']}, {threads}, {1e3 * run['seconds']:.3g} ms{note}; what is not covered is idle", loc="left", fontsize=9)
+    disturbed = ", disturbed by others" if run.get("disturbed") else ""
+    axis.set_title(f"{figure_file.printable(run['case'])}\n{run['schedule']}, {threads}, {1e3 * run['seconds']:.3g} ms{note}{disturbed}; what is not covered is idle", loc="left", fontsize=9)
     shown = handles[:MOST_LEGEND_ENTRIES]
     title = None if len(shown) == len(handles) else f"and {len(handles) - len(shown)} more"
     axis.legend([patch for patch, _ in shown], [name for _, name in shown], loc="upper left", bbox_to_anchor=(1, 1.02), frameon=False, fontsize=7,

@@ -39,6 +39,8 @@ class Profile(Case):
     def check_run(self, run):
         self.assertEqual(run["dropped"], 0)
         self.assertEqual(run["repeats"], 3)
+        self.assertEqual(run["disturbed"], run["disturbance"] > 0)
+        self.assertIn(run["attempts"], (1, 2, 3))
         self.check_tasks(run)
         self.check_sums(run)
         self.check_metrics(run["metrics"], run["threads"])
@@ -110,6 +112,7 @@ class Profile(Case):
         self.assertEqual([(run["threads"], run["schedule"]) for run in profile["runs"]], list(dict.fromkeys(expected)))
         self.assertEqual(set(profile["machine"]["fma_gflops"]), {"1", str(MOST)})
         self.assertEqual(text.count(", schedule "), len(profile["runs"]))
+        self.assertEqual(text.count("  DISTURBED  "), sum(run["disturbed"] for run in profile["runs"]))
         self.assertIn("predicted", text)
 
     def test_schedules_cut_the_work_as_they_say(self):
@@ -164,7 +167,7 @@ class Profile(Case):
             self.assertEqual(float(row["load_balance"]), run["metrics"]["load_balance"])
             self.assertEqual(int(row["tasks"]), len(run["tasks"]))
             self.assertNotIn(None, row)
-
+            self.assertEqual((row["disturbed"], int(row["attempts"])), ("true" if run["disturbed"] else "false", run["attempts"]))
 
     def test_all_forms_at_once(self):
         names = ["profile.csv", "profile.html", "profile.json", "trace.json"]

@@ -29,8 +29,11 @@ ProfiledRun profiled(const Recording& recording, const Recording& one_thread, do
             .diagnosis = {}};
 }
 
-std::vector<std::string> diagnose(const Recording& recording, const Recording& one_thread) {
+Diagnosis diagnosed(const Recording& recording, const Recording& one_thread) {
     return diagnosis(profiled(recording, one_thread), one_thread, one_thread_costs(one_thread));
+}
+std::vector<std::string> diagnose(const Recording& recording, const Recording& one_thread) {
+    return diagnosed(recording, one_thread).lines;
 }
 
 /// Each cause says this, and nothing else does.
@@ -99,7 +102,7 @@ TEST_CASE("few heads with one block each: their keys can be cut") {
     OneThreadCosts costs = one_thread_costs(alone(3, 1));
     costs.key_chunks = 8;
     const Recording run = SyntheticRecording(2, 15).loop(0, 15).task(0, 0, 15, {.head = 0}).task(1, 0, 15, {.head = 1});
-    const auto lines = diagnosis(profiled(run, alone(3, 1)), alone(3, 1), costs);
+    const auto lines = diagnosis(profiled(run, alone(3, 1)), alone(3, 1), costs).lines;
     CHECK(says(lines, "2 heads on 2 workers: heads alone can reach at most 75 %; with each block's keys in 8 parts 100 %"));
 }
 
@@ -140,6 +143,9 @@ TEST_CASE("a worker that another program slows down") {
     const auto lines = diagnose(slow, alone(15, 1));
     CHECK(says(lines, "worker 1 needs 1.6x as long for the same work as worker 0: another program shares its core"));
     CHECK(!says(diagnose(dealt(15, 1, 2), alone(15, 1)), "as long for the same work"));
+    // Of 2 x 96 us worker 1 was busy for 96, of which 60 would have done.
+    CHECK(diagnosed(slow, alone(15, 1)).disturbance == Approx(36.0 / 192));
+    CHECK(diagnosed(dealt(15, 1, 2), alone(15, 1)).disturbance == 0);
 }
 
 TEST_CASE("one slow task of many does not make a slow worker") {
@@ -151,6 +157,7 @@ TEST_CASE("one slow task of many does not make a slow worker") {
     const auto lines = diagnose(run, alone(13, 1));
     CHECK(!says(lines, "as long for the same work"));
     CHECK(says(lines, "interrupted: 1 task takes 4.0x as long as usual, 19 % of the workers' time"));
+    CHECK(diagnosed(run, alone(13, 1)).disturbance == Approx(30.0 / 160));
 }
 
 TEST_CASE("work that has another rate on one thread as well is neither slow nor interrupted") {
@@ -180,6 +187,28 @@ TEST_CASE("a worker that wakes late") {
     check_only(lines, {"waking up takes"});
     CHECK(says(lines, "waking up takes 17 % of the workers' time: worker 1 waits 20.0 us for its first task in a call of 60.0 us"));
     CHECK(says(lines, "the largest loss is waking up"));
+    CHECK(diagnosed(run, alone(10, 1)).disturbance == 0);  // 20 us are what waking takes
+}
+
+TEST_CASE("a worker whose core is held while it should wake was disturbed") {
+    SyntheticRecording run(2, 600);
+    run.loop(0, 600);
+    for (int i = 0; i < 6; ++i) run.task(0, 100 * i, 100 * (i + 1), {.head = i}, 10000);
+    for (int i = 0; i < 3; ++i) run.task(1, 300 + 100 * i, 400 + 100 * i, {.head = 6 + i}, 10000);
+    SyntheticRecording one(1, 900);
+    one.loop(0, 900);
+    for (int i = 0; i < 9; ++i) one.task(0, 100 * i, 100 * (i + 1), {.head = i}, 10000);
+    CHECK(says(diagnose(run, one), "so long that another program must hold its core"));
+    CHECK(diagnosed(run, one).disturbance == Approx(300.0 / 1200));
+}
+
+TEST_CASE("losses of the schedule's own are no disturbance") {
+    const Recording tail =
+        SyntheticRecording(2, 20).loop(0, 20).task(0, 0, 10, {.head = 0}).task(1, 0, 10, {.head = 1}).task(0, 10, 20, {.head = 2});
+    CHECK(says(diagnose(tail, alone(3, 1)), "tail: "));
+    CHECK(diagnosed(tail, alone(3, 1)).disturbance == 0);
+    CHECK(says(diagnose(dealt(4, 4, 2, 1.5), alone(4, 4)), "the same tasks"));
+    CHECK(diagnosed(dealt(4, 4, 2, 1.5), alone(4, 4)).disturbance == 0);
 }
 
 TEST_CASE("time outside of the loops, and threads that get no work") {
@@ -210,7 +239,7 @@ TEST_CASE("tasks that take longer beside others, with what the counters say") {
 
 TEST_CASE("a call that reads as fast as memory gives is bound by bandwidth") {
     const Recording one = alone(8, 1), run = dealt(8, 1, 2);
-    const auto at_roof = [&](double gflops) { return diagnosis(profiled(run, one, 1, gflops), one, one_thread_costs(one)); };
+    const auto at_roof = [&](double gflops) { return diagnosis(profiled(run, one, 1, gflops), one, one_thread_costs(one)).lines; };
     check_only(at_roof(28), {"bound by bandwidth"});
     CHECK(says(at_roof(28), "reads 28.0 of 30.0 GB/s at 1 FLOPs a byte"));
     check_only(at_roof(10), {});  // far below the roof: something else is in the way

@@ -26,12 +26,14 @@ class Plot(unittest.TestCase):
 
     @unittest.skipIf(importlib.util.find_spec("matplotlib") is None, "matplotlib is not installed: apt-get install python3-matplotlib")
     def test_pictures(self):
-        for name, sample in (("sample.png", "sample"), ("layer.svg", "layer"), ("hostile.svg", "hostile")):
+        for name, sample in (("sample.png", "sample"), ("sample.svg", "sample"), ("layer.svg", "layer"), ("hostile.svg", "hostile")):
             result = self.plot(name, profile_sample.sample_text(sample))
             self.assertEqual((result.returncode, result.stderr), (0, ""))
-        self.assertEqual(sorted(os.listdir(self.directory)), ["hostile.svg", "layer.svg", "sample.png"])
+        self.assertEqual(sorted(os.listdir(self.directory)), ["hostile.svg", "layer.svg", "sample.png", "sample.svg"])
         with open(os.path.join(self.directory, "sample.png"), "rb") as file:
             self.assertTrue(file.read().startswith(b"\x89PNG"))
+        titles = [text for text in self.svg_texts("sample.svg") if "what is not covered is idle" in text]
+        self.assertEqual(sum(", disturbed by others;" in title for title in titles), 1, titles)
         texts = self.svg_texts("layer.svg")
         for text in ("worker 0", "worker 3", "head 0", "head 11", "product", "layer:s=512,model=768,heads=12"):
             self.assertIn(text, texts)

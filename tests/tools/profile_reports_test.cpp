@@ -110,6 +110,29 @@ TEST_CASE("the text says when records were dropped") {
     CHECK(profile_text(report.runs[0]).find("INCOMPLETE  7 records") != std::string::npos);
 }
 
+TEST_CASE("a run that others disturbed is marked in text, JSON and CSV; one that was not says so") {
+    ProfileReport report = example();
+    report.runs[1].disturbance = 0.125;
+    report.runs[0].attempts = report.runs[1].attempts = 3;
+    CHECK(profile_text(report.runs[1])
+              .find("  DISTURBED   other programs, or a slower core, took at least 12.5 % of the workers' time; the least "
+                    "disturbed of 3 "
+                    "measurements\n") != std::string::npos);
+    CHECK(profile_text(report.runs[0]).find("  repeated    the least disturbed of 3 measurements") != std::string::npos);
+    CHECK(profile_text(report.runs[0]).find("DISTURBED") == std::string::npos);
+    CHECK(profile_text(example().runs[0]).find("measurements") == std::string::npos);
+    const auto json = nlohmann::json::parse(profile_json(report));
+    CHECK(json["runs"][0]["disturbed"] == false);
+    CHECK(json["runs"][0]["disturbance"] == 0);
+    CHECK(json["runs"][0]["attempts"] == 3);
+    CHECK(json["runs"][1]["disturbed"] == true);
+    CHECK(json["runs"][1]["disturbance"] == 0.125);
+    const std::string csv = profile_csv(report);
+    CHECK(csv.find(",disturbed,disturbance,attempts\n") != std::string::npos);
+    CHECK(csv.find(",false,0,3\n") != std::string::npos);
+    CHECK(csv.ends_with(",true,0.125,3\n"));
+}
+
 TEST_CASE("schedules have the names of the command line") {
     for (const char* name : {"auto", "heads", "heads-queries"}) CHECK(schedule_name(schedule_from_name(name)) == name);
     CHECK_THROWS(schedule_from_name("automatic"));

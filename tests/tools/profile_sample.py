@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Synthetic profiles of schema headwise.profile/1, for tests and for looking at pictures: no machine ran this. profile_sample.py NAME
 
-sample: attention with 12 heads on 2 workers, and decoding with split keys. rows: the same attention on 1 to 8 workers.
+sample: attention with 12 heads on 2 workers, and decoding with split keys, which others disturbed. rows: the same attention on 1 to 8 workers.
 layer: products between attention and RoPE. wide: 20,000 tasks on 64 workers. hostile: names that try to leave their place.
 """
 import json
@@ -112,7 +112,7 @@ def what_if(tasks):
     return points
 
 
-def make_run(case, operation, workers, loops, schedule="auto", diagnosis=(), parts=None):
+def make_run(case, operation, workers, loops, schedule="auto", diagnosis=(), parts=None, disturbance=0.0):
     """loops: [operation, tasks as (record, us)], one after the other; parts: the tasks of the finest schedule where these are others."""
     tasks, records, begin = [], [], 0.0
     for index, (name, work) in enumerate(loops):
@@ -127,7 +127,8 @@ def make_run(case, operation, workers, loops, schedule="auto", diagnosis=(), par
     efficiency = busy / workers / end
     peak, bandwidth = FMA_GFLOPS * workers, READ_GB_PER_S * min(workers, 2) ** 0.1
     speedup = efficiency * workers
-    return {"case": case, "operation": operation, "threads": workers, "schedule": schedule, "seconds": end / 1e6, "repeats": 20, "dropped": 0,
+    return {"case": case, "operation": operation, "threads": workers, "schedule": schedule, "seconds": end / 1e6, "repeats": 20,
+            "disturbed": disturbance > 0, "disturbance": disturbance, "attempts": 3 if disturbance > 0 else 1, "dropped": 0,
             "loops": records, "tasks": tasks, "workers": lanes, "heads": head_figures(tasks),
             "metrics": {"load_balance": balance, "communication_efficiency": efficiency / balance, "serialization_efficiency": efficiency / balance / 0.999,
                         "transfer_efficiency": 0.999, "parallel_efficiency": efficiency, "computation_scaling": 1.0, "ipc_scaling": None,
@@ -147,7 +148,7 @@ def attention_run(workers=2, case="attention:b=1,hq=12,hkv=12,sq=512,skv=512,d=6
 
 def decode_run(workers=2):
     return make_run("attention:b=1,hq=32,hkv=4,sq=1,skv=8192,d=128", "attention", workers, [("attention", decode_tasks())],
-                    diagnosis=["Bound by reading keys and values: more workers help only as far as they read faster."])
+                    diagnosis=["Bound by reading keys and values: more workers help only as far as they read faster."], disturbance=0.21)
 
 
 def layer_run(workers=4):

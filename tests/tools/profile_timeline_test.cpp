@@ -70,6 +70,14 @@ TEST_CASE("a row shows which head had most of each stretch of time, and where th
     CHECK(text.at(5) == "0-2: heads 0-2   .: idle");
 }
 
+TEST_CASE("a run that others disturbed is marked") {
+    Json busy = run(1, {task(0, 0, 0, 50)});
+    busy["disturbed"] = true;
+    CHECK(lines({busy}, kFiftyCells).at(0) == "auto, 1 thread, 100 µs, disturbed: some case");
+    busy["disturbed"] = false;
+    CHECK(lines({busy}, kFiftyCells).at(0) == "auto, 1 thread, 100 µs: some case");
+}
+
 TEST_CASE("in a stretch with several tasks the longest counts; less than half busy is idle") {
     const auto text =
         lines({run(1, {task(0, 0, 0, 0.5), task(0, 1, 0.5, 1.8), task(0, 2, 2, 2.9), task(0, 3, 4, 5.1)})}, kFiftyCells);

@@ -58,7 +58,7 @@ class Trace(unittest.TestCase):
     def test_names(self):
         for _, run, events in self.each_run():
             threads = f"{run['threads']} thread" + ("s" if run["threads"] > 1 else "")
-            self.assertEqual([event["args"]["name"] for event in events if event["name"] == "process_name"], [f"{run['case']}, {run['schedule']}, {threads}"])
+            self.assertEqual([event["args"]["name"] for event in events if event["name"] == "process_name"], [f"{run['case']}, {run['schedule']}, {threads}" + (", disturbed" if run["disturbed"] else "")])
             self.assertEqual(list(self.thread_names(events).values()), ["loops"] + [f"worker {worker}" for worker in range(run["threads"])])
 
     def test_numbers_of_processes_and_threads_differ(self):

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "profile/diagnosis.hpp"
 
@@ -51,7 +52,9 @@ std::vector<ProfiledRun> analyze(const std::string& name, const std::string& ope
                                                             .roofline = roofline_of(run, workload),
                                                             .what_if = table,
                                                             .diagnosis = {}});
-        result.diagnosis = diagnosis(result, one_thread, costs);
+        Diagnosis found = diagnosis(result, one_thread, costs);
+        result.diagnosis = std::move(found.lines);
+        result.disturbance = found.disturbance;
     }
     return runs;
 }

@@ -24,7 +24,14 @@ constexpr int kTasksToJudge = 3;         // of a worker, before its speed is jud
 constexpr double kLongestWakeUp = 2e-4;  // seconds: a sleeping thread takes some 50 us
 constexpr double kNearTheRoof = 0.7;     // of the read bandwidth
 
-using Finding = std::optional<std::string>;
+/// A sentence, and the share of the workers' time that it puts down to others.
+struct Statement {
+    Statement(std::string text_, double disturbance_ = 0) : text(std::move(text_)), disturbance(disturbance_) {}
+
+    std::string text;
+    double disturbance;
+};
+using Finding = std::optional<Statement>;
 
 /// 100 % is said of nothing that falls short of it.
 std::string percent(double share) {
@@ -109,9 +116,12 @@ Finding slow_worker(const ProfiledRun& run, const ExpectedTimes& expected) {
         std::ranges::minmax_element(slowness, [](const auto& a, const auto& b) { return a.second < b.second; });
     const double ratio = slow->second / fast->second;
     if (ratio < kSlowWorker) return {};
-    return fmt::format(
-        "worker {} needs {:.1f}x as long for the same work as worker {}: another program shares its core, or it is a slower one",
-        slow->first, ratio, fast->first);
+    const double busy = std::ranges::find(run.workers, slow->first, &WorkerShare::worker)->busy;
+    return Statement(
+        fmt::format("worker {} needs {:.1f}x as long for the same work as worker {}: another program shares its core, or it is a "
+                    "slower one",
+                    slow->first, ratio, fast->first),
+        busy * (1 - 1 / ratio) / run.recording.seconds / run.recording.threads);
 }
 
 /// How many times as long as expected the median task takes.
@@ -137,19 +147,23 @@ Finding interrupted_tasks(const ProfiledRun& run, const ExpectedTimes& expected)
     const double share = lost / run.recording.seconds / run.recording.threads;
     if (share < kMatters) return {};
     const std::string tasks = count == 1 ? "1 task takes" : fmt::format("{} tasks take up to", count);
-    return fmt::format(
-        "interrupted: {} {:.1f}x as long as usual, {} of the workers' time: another program ran on the core meanwhile", tasks,
-        worst, percent(share));
+    return Statement(
+        fmt::format("interrupted: {} {:.1f}x as long as usual, {} of the workers' time: another program ran on the core meanwhile",
+                    tasks, worst, percent(share)),
+        share);
 }
 
 Finding late_workers(const ProfiledRun& run, const Losses& lost) {
     if (lost.wake_up < kMatters) return {};
     const WorkerShare& latest = *std::ranges::max_element(run.workers, {}, &WorkerShare::wake_up);
     const double of_loop = latest.wake_up / static_cast<double>(run.recording.loops.size());
-    return fmt::format(
-        "waking up takes {} of the workers' time: worker {} waits {:.1f} us for its first task in a call of {:.1f} us{}",
-        percent(lost.wake_up), latest.worker, 1e6 * latest.wake_up, 1e6 * run.recording.seconds,
-        of_loop > kLongestWakeUp ? ", so long that another program must hold its core" : "");
+    const bool held = of_loop > kLongestWakeUp;
+    return Statement(
+        fmt::format(
+            "waking up takes {} of the workers' time: worker {} waits {:.1f} us for its first task in a call of {:.1f} us{}",
+            percent(lost.wake_up), latest.worker, 1e6 * latest.wake_up, 1e6 * run.recording.seconds,
+            held ? ", so long that another program must hold its core" : ""),
+        held ? lost.wake_up : 0);
 }
 
 Finding long_tail(const ProfiledRun& run, const Losses& lost) {
@@ -236,16 +250,19 @@ Losses losses(const ProfiledRun& run, const Recording& one_thread) {
     return lost;
 }
 
-std::vector<std::string> diagnosis(const ProfiledRun& run, const Recording& one_thread, const OneThreadCosts& costs) {
+Diagnosis diagnosis(const ProfiledRun& run, const Recording& one_thread, const OneThreadCosts& costs) {
     const Losses lost = losses(run, one_thread);
     const ExpectedTimes expected(costs);
-    std::vector<std::string> lines;
+    Diagnosis result;
     for (const Finding& finding :
          {granularity(run, costs), uneven_heads(run, lost), slow_worker(run, expected), interrupted_tasks(run, expected),
           late_workers(run, lost), long_tail(run, lost), serial_part(run, lost), unused_threads(run, lost), slower_tasks(run, lost),
           at_the_bandwidth(run), largest_loss(run, lost)})
-        if (finding) lines.push_back(*finding);
-    return lines;
+        if (finding) {
+            result.lines.push_back(finding->text);
+            result.disturbance = std::max(result.disturbance, finding->disturbance);
+        }
+    return result;
 }
 
 }  // namespace headwise::tools

@@ -17,7 +17,12 @@ struct Losses {
 };
 Losses losses(const ProfiledRun& run, const Recording& one_thread);
 
-/// What a run tells, in plain words with the number behind each. `run` has everything but its diagnosis.
-std::vector<std::string> diagnosis(const ProfiledRun& run, const Recording& one_thread, const OneThreadCosts& costs);
+struct Diagnosis {
+    std::vector<std::string> lines;  ///< plain words with the number behind each
+    double disturbance = 0;          ///< as ProfiledRun has it: the most that any of the lines puts down to others
+};
+
+/// What a run tells. `run` has everything but its diagnosis.
+Diagnosis diagnosis(const ProfiledRun& run, const Recording& one_thread, const OneThreadCosts& costs);
 
 }  // namespace headwise::tools

@@ -14,6 +14,7 @@
 #include "output_file.hpp"
 #include "plot.hpp"
 #include "profile/analyze.hpp"
+#include "profile/attempts.hpp"
 #include "profile/attention_file_workload.hpp"
 #include "profile/profile_html.hpp"
 #include "profile/profile_reports.hpp"
@@ -118,12 +119,16 @@ class Profiler {
     void add(const SuiteEntry& entry) {
         const std::unique_ptr<Workload> workload =
             entry.file.empty() ? make_workload(entry.sizes) : attention_file_workload(entry.file, entry.file_options);
-        Recorder recorder(teams_, probe_, repeats_,
-                          [&](int repeat) { progress_.show(fmt::format("{}, repetition {}", entry.name, repeat + 1)); });
-        const std::vector<RecordedRun> recorded = recorder.record(*workload, settings_);
+        const std::vector<ProfiledRun> runs = least_disturbed([&](int attempt) {
+            const std::string again = attempt > 1 ? fmt::format(", attempt {} as others disturbed the run", attempt) : "";
+            Recorder recorder(teams_, probe_, repeats_, [&](int repeat) {
+                progress_.show(fmt::format("{}, repetition {}{}", entry.name, repeat + 1, again));
+            });
+            const std::vector<RecordedRun> recorded = recorder.record(*workload, settings_);
+            report_.counters = recorder.counters();
+            return analyze(entry.name, std::string(case_op(entry.sizes)), *workload, recorded);
+        });
         progress_.advance();
-        report_.counters = recorder.counters();
-        const std::vector<ProfiledRun> runs = analyze(entry.name, std::string(case_op(entry.sizes)), *workload, recorded);
         for (const ProfiledRun& run : runs) print(profile_text(run));
         print(what_if_text(runs));
         report_.runs.insert(report_.runs.end(), runs.begin(), runs.end());

@@ -22,7 +22,7 @@ std::string profile_csv(const ProfileReport& report) {
     std::string text =
         "case,operation,threads,schedule,seconds,repeats,tasks,load_balance,serialization_efficiency,transfer_efficiency,"
         "communication_efficiency,parallel_efficiency,computation_scaling,ipc_scaling,frequency_scaling,global_efficiency,speedup,"
-        "karp_flatt,slowest_head_ratio,intensity,gflops,fma_gflops,read_gb_per_s,bound\n";
+        "karp_flatt,slowest_head_ratio,intensity,gflops,fma_gflops,read_gb_per_s,bound,disturbed,disturbance,attempts\n";
     for (const ProfiledRun& run : report.runs) {
         const Metrics& m = run.metrics;
         const Roofline& roof = run.roofline;
@@ -31,8 +31,9 @@ std::string profile_csv(const ProfileReport& report) {
         text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},", m.load_balance, m.serialization_efficiency, m.transfer_efficiency,
                             m.communication_efficiency, m.parallel_efficiency, m.computation_scaling, or_empty(m.ipc_scaling),
                             or_empty(m.frequency_scaling), m.global_efficiency, m.speedup, or_empty(m.karp_flatt));
-        text += fmt::format("{},{},{},{},{},{}\n", largest_ratio(run.heads), roof.intensity, roof.gflops, roof.fma_gflops,
-                            roof.read_gb_per_s, roof.by_bandwidth ? "bandwidth" : "compute");
+        text += fmt::format("{},{},{},{},{},{},{},{},{}\n", largest_ratio(run.heads), roof.intensity, roof.gflops, roof.fma_gflops,
+                            roof.read_gb_per_s, roof.by_bandwidth ? "bandwidth" : "compute", run.disturbed(), run.disturbance,
+                            run.attempts);
     }
     return text;
 }

@@ -14,6 +14,10 @@ ProfileJson parse_profile(const std::string& json) {
     return profile;
 }
 
+bool is_disturbed(const ProfileJson& run) {
+    return run.value("disturbed", false);
+}
+
 bool is_product(const ProfileJson& task) {
     return task.at("kernel") == "matmul";
 }

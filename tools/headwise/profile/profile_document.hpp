@@ -10,6 +10,9 @@ using ProfileJson = nlohmann::ordered_json;
 /// What `headwise profile` wrote. Throws std::runtime_error where the text is no JSON of the schema "headwise.profile/1".
 ProfileJson parse_profile(const std::string& json);
 
+/// Whether others took time from the run.
+bool is_disturbed(const ProfileJson& run);
+
 /// Whether the task is a rectangle of a matrix product, which belongs to no head.
 bool is_product(const ProfileJson& task);
 

@@ -34,6 +34,8 @@ function meter(...parts) {
 
 function diagnosis(run) {
   const lines = [...run.diagnosis];
+  if (run.disturbed) lines.unshift(`Disturbed: other programs, or a slower core, took at least ${percent(run.disturbance)} of the workers’ time${run.attempts > 1 ? `. This is the least disturbed of ${plural(run.attempts, "measurement")}` : ""}.`);
+  else if (run.attempts > 1) lines.push(`This is the least disturbed of ${plural(run.attempts, "measurement")} of the case.`);
   if (run.dropped > 0) lines.push(`${plural(run.dropped, "record")} did not fit into the buffer: timeline, heads and workers are incomplete.`);
   return lines.length === 0 ? null : element("section", { class: "card diagnosis", "aria-labelledby": "diagnosis-title" },
     element("h2", { id: "diagnosis-title" }, "Diagnosis"), element("ul", {}, ...lines.map((line) => element("li", {}, line))));
@@ -104,7 +106,7 @@ function show(index) {
 function runTable(chosen) {
   const rows = profile.runs.map((run, index) => {
     const input = element("input", { type: "radio", name: "run", value: index, checked: index === chosen, onchange: () => (location.hash = `run=${index + 1}`) });
-    return [element("label", {}, input, ` ${run.case}`), run.schedule, `${run.threads}`, duration(run.seconds * 1e6), figure(run.roofline?.gflops), times(run.metrics.speedup),
+    return [element("label", {}, input, ` ${run.case}${run.disturbed ? " (disturbed)" : ""}`), run.schedule, `${run.threads}`, duration(run.seconds * 1e6), figure(run.roofline?.gflops), times(run.metrics.speedup),
       percent(run.metrics.parallel_efficiency), percent(run.metrics.load_balance)];
   });
   return table([["case", "text wrap"], ["schedule", "text"], ["threads"], ["time"], ["GF/s"], ["speed-up"], ["efficiency"], ["balance"]], rows);

@@ -18,6 +18,14 @@ std::string duration(double seconds) {
     return seconds < 1 ? fmt::format("{:.3f} ms", 1e3 * seconds) : fmt::format("{:.3f} s", seconds);
 }
 
+std::string disturbance_text(const ProfiledRun& run) {
+    if (run.disturbed())
+        return fmt::format("  DISTURBED   other programs, or a slower core, took at least {:.1f} % of the workers' time{}\n",
+                           100 * run.disturbance,
+                           run.attempts > 1 ? fmt::format("; the least disturbed of {} measurements", run.attempts) : "");
+    return run.attempts > 1 ? fmt::format("  repeated    the least disturbed of {} measurements of this case\n", run.attempts) : "";
+}
+
 std::string metrics_text(const ProfiledRun& run) {
     const Metrics& m = run.metrics;
     std::string text = fmt::format(
@@ -89,7 +97,8 @@ std::string profile_text(const ProfiledRun& run) {
     if (run.recording.dropped > 0)
         text +=
             fmt::format("  INCOMPLETE  {} records had no room: times of heads and workers are too low\n", run.recording.dropped);
-    text += metrics_text(run) + prediction_text(run) + roofline_text(run.roofline) + workers_text(run) + heads_text(run);
+    text += disturbance_text(run) + metrics_text(run) + prediction_text(run) + roofline_text(run.roofline) + workers_text(run) +
+            heads_text(run);
     for (const std::string& line : run.diagnosis) text += fmt::format("  - {}\n", line);
     return text;
 }

@@ -130,8 +130,9 @@ std::string wrapped(const std::vector<std::string>& entries, int columns) {
 
 std::string run_timeline(const ProfileJson& run, int columns) {
     const auto threads = run.at("threads").get<int>();
-    const std::string title = fmt::format("{}, {} thread{}, {}: ", run.at("schedule").get<std::string>(), threads,
-                                          threads == 1 ? "" : "s", duration_text(run.at("seconds").get<double>() * 1e6));
+    const std::string title =
+        fmt::format("{}, {} thread{}, {}{}: ", run.at("schedule").get<std::string>(), threads, threads == 1 ? "" : "s",
+                    duration_text(run.at("seconds").get<double>() * 1e6), is_disturbed(run) ? ", disturbed" : "");
     const HeadGlyphs glyphs(run.at("tasks"));
 
     const ProfileJson& workers = run.at("workers");

@@ -75,8 +75,8 @@ void add_busy_workers(const ProfileJson& tasks, int process, std::vector<Profile
 }
 
 std::string process_name(const ProfileJson& run) {
-    return fmt::format("{}, {}, {} thread{}", run.at("case").get<std::string>(), run.at("schedule").get<std::string>(),
-                       run.at("threads").get<int>(), run.at("threads") == 1 ? "" : "s");
+    return fmt::format("{}, {}, {} thread{}{}", run.at("case").get<std::string>(), run.at("schedule").get<std::string>(),
+                       run.at("threads").get<int>(), run.at("threads") == 1 ? "" : "s", is_disturbed(run) ? ", disturbed" : "");
 }
 
 /// The threads of a run are named before their slices; the events come in the order of their times.

@@ -26,6 +26,11 @@ struct ProfiledRun {
     Roofline roofline;
     std::vector<WhatIf> what_if;  ///< the same for all runs of a case
     std::vector<std::string> diagnosis;
+    /// Share of the workers' time that others took, as far as it shows: other programs, or a core that is slower. 0: none.
+    double disturbance = 0;
+    int attempts = 1;  ///< measurements of the case, of which the least disturbed one is shown
+
+    bool disturbed() const { return disturbance > 0; }
 };
 
 struct ProfileReport {
