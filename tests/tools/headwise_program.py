@@ -14,6 +14,17 @@ def headwise(*arguments, **environment):
     return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=300, env={**os.environ, **environment}, check=False)
 
 
+def headwise_losing_a_file(path, *arguments):
+    """Removes the file once its content has been checked: when the peaks of the machine are printed. (exit code, stderr)"""
+    with subprocess.Popen([PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if "FMA peak" in line:
+                break
+        os.unlink(path)
+        _, errors = process.communicate(timeout=300)
+    return process.returncode, errors
+
+
 FORMATS = {"F32": "f", "I32": "i", "I64": "q", "U8": "B", "BOOL": "?"}
 
 

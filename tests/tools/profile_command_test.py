@@ -13,7 +13,7 @@ try:
 except ImportError:
     jsonschema = None
 
-from headwise_program import Case, headwise, write_safetensors
+from headwise_program import Case, headwise, headwise_losing_a_file, write_safetensors
 
 SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "profile_schema.json")
 CORES = json.loads(headwise("info", "--json").stdout)["logical_cores"]
@@ -225,6 +225,27 @@ class BadUsage(Case):
             with self.subTest(change=change):
                 write_safetensors(path, {**tensors, **change})
                 self.assert_fails(2, "profile", "--input", path, names=["mine.safetensors", *names])
+
+    def test_bad_content_of_any_file_is_reported_before_anything_is_measured(self):
+        good, bad = self.path("good.safetensors"), self.path("bad.safetensors")
+        tensors = {name: ([1, 2, 3, 4], [1.0] * 24) for name in "qkv"}
+        write_safetensors(good, tensors)
+        for change, names in (({"mask": ([1, 1, 3, 2], [1] * 6, "U8")}, ["mask.extent[3] is 2"]), ({"bias": ([1, 3, 3, 3], [0.0] * 27)}, ["bias.extent[1] is 3"]),
+                              ({"mask": ([2, 1, 1, 3], [1] * 6, "BOOL")}, ["mask.extent[0] is 2"]), ({"tree_parents": ([1, 3], [0, 0, 1], "I32")}, ["tree_parents[0, 0] is 0"])):
+            with self.subTest(change=change):
+                write_safetensors(bad, {**tensors, **change})
+                self.assert_fails(2, "profile", "--input", good, "--input", bad, names=["bad.safetensors", *names])  # nothing on stdout: no peak
+
+    def test_what_was_measured_before_a_failure_is_written(self):
+        paths = [self.path("first.safetensors"), self.path("second.safetensors")]
+        for path in paths:
+            write_safetensors(path, {name: ([1, 2, 9, 16], [math.sin(i) for i in range(288)]) for name in "qkv"})
+        output = self.path("profile.json")
+        code, errors = headwise_losing_a_file(paths[1], "profile", "--repeat", "3", "--threads", "1", "--input", paths[0], "--input", paths[1], "--json", output)
+        self.assertEqual((code, errors.count("\n")), (2, 1))
+        self.assertIn("second.safetensors", errors)
+        with open(output, encoding="utf-8") as file:
+            self.assertEqual([run["case"] for run in json.load(file)["runs"]], ["first.safetensors"])
 
     def test_a_failure_leaves_the_old_file(self):
         path = self.path("profile.json")

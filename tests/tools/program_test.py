@@ -10,7 +10,7 @@ import subprocess
 import sys
 import unittest
 
-from headwise_program import DATA, PROGRAM, Case, headwise, read_safetensors, write_safetensors
+from headwise_program import DATA, PROGRAM, Case, headwise, headwise_losing_a_file, read_safetensors, write_safetensors
 
 
 def naive(q, k, v, q_shape, k_shape, v_shape, allowed, scale):
@@ -306,6 +306,32 @@ class Compare(Case):
         self.assertEqual(comparison["results"][0]["flops"], 4 * 16 * 2 * 45)
         write_safetensors(path, {name: ([1, 2, 0, 16], []) for name in "qkv"})
         self.assert_fails(2, "compare", "--input", path, names=["mine.safetensors", "empty"])
+
+    def test_bad_content_of_any_file_is_reported_before_anything_is_measured(self):
+        good, bad = self.path("good.safetensors"), self.path("bad.safetensors")
+        tensors = {name: ([1, 2, 3, 4], [1.0] * 24) for name in "qkv"}
+        write_safetensors(good, tensors)
+        for change, name in (({"expected": ([1, 2, 2, 4], [1.0] * 16)}, "'expected'"), ({"expected": ([1, 2, 1, 4], [1.0] * 8), "expected_rows": ([1], [3], "I32")}, "'expected_rows'"),
+                             ({"mask": ([1, 1, 3, 3], [1] * 9, "U8")}, "'mask'"), ({"v": ([1, 2, 2, 4], [1.0] * 16)}, "lengths")):
+            with self.subTest(change=change):
+                write_safetensors(bad, {**tensors, **change})
+                self.assert_fails(2, "compare", "--input", good, "--input", bad, names=["bad.safetensors", name])
+        write_safetensors(self.path("smollm2.safetensors"), tensors)
+        write_safetensors(self.path("minilm.safetensors"), {**tensors, "expected": ([1, 2, 2, 4], [1.0] * 16)})
+        self.assert_fails(2, "compare", "--data", self.directory, names=["minilm.safetensors", "'expected'"])
+
+    def test_what_was_measured_before_a_failure_is_written(self):
+        paths = [self.path("first.safetensors"), self.path("second.safetensors")]
+        for path in paths:
+            write_safetensors(path, {name: ([1, 2, 3, 4], [1.0] * 24) for name in "qkv"})
+        output, table = self.path("figures.json"), self.path("figures.csv")
+        code, errors = headwise_losing_a_file(paths[1], "compare", "--threads", "1", "--input", paths[0], "--input", paths[1], "--json", output, "--csv", table)
+        self.assertEqual((code, errors.count("\n")), (2, 1))
+        self.assertIn("second.safetensors", errors)
+        with open(output, encoding="utf-8") as file:
+            self.assertEqual([result["case"] for result in json.load(file)["results"]], ["first.safetensors"])
+        with open(table, encoding="utf-8") as file:
+            self.assertEqual(file.read().count("\n"), 2)
 
     def test_real_suite(self):
         result = headwise("compare", "--suite", "real", "--threads", "1", "--data", DATA)

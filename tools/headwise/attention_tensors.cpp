@@ -125,30 +125,32 @@ AttentionTensors random_attention_tensors(const AttentionCase& sizes) {
 
 namespace {
 
-void read_expected(const AttentionFile& file, AttentionTensors& tensors) {
-    const AttentionShape& s = tensors.sizes.shape;
+/// What "expected", if it is there, is the output of.
+std::vector<std::int32_t> checked_expected_rows(const AttentionFile& file, const AttentionShape& s) {
+    if (!file.contains("expected")) return {};
+    std::vector<std::int32_t> rows;
     if (file.contains("expected_rows")) {
-        tensors.expected_rows = file.read_integers("expected_rows");
-        const auto& rows = tensors.expected_rows;
+        rows = file.read_integers("expected_rows");
         const bool ascending = std::ranges::is_sorted(rows, std::less_equal<>());
         file.expect(rows.empty() || (ascending && rows.front() >= 0 && rows.back() < s.query_length),
                     fmt::format("tensor 'expected_rows': expected ascending numbers from 0 to {}", s.query_length - 1));
     } else {
-        tensors.expected_rows.resize(static_cast<std::size_t>(s.query_length));
-        std::iota(tensors.expected_rows.begin(), tensors.expected_rows.end(), 0);
+        rows.resize(static_cast<std::size_t>(s.query_length));
+        std::iota(rows.begin(), rows.end(), 0);
     }
-    const Extents wanted{s.batch, s.num_heads, std::ssize(tensors.expected_rows), s.value_dim}, found = file.extents("expected");
+    const Extents wanted{s.batch, s.num_heads, std::ssize(rows), s.value_dim}, found = file.extents("expected");
     file.expect(found == wanted,
                 fmt::format("tensor 'expected' is ({}): expected ({})", extents_text(found), extents_text(wanted)));
-    tensors.expected_data = file.read("expected");
+    return rows;
 }
 
 }  // namespace
 
-AttentionShape read_attention_shape(const std::string& path, Layout layout) {
-    const AttentionFile file(path, layout);
+AttentionShape checked_plain_attention(const AttentionFile& file) {
     refuse_attention_rules(file);
-    return checked_sizes(file, {.layout = layout}, {}).sizes.shape;
+    const AttentionShape shape = checked_sizes(file, {.layout = file.layout()}, {}).sizes.shape;
+    checked_expected_rows(file, shape);
+    return shape;
 }
 
 AttentionTensors read_attention_tensors(const AttentionFile& file, const AttentionFileOptions& options,
@@ -165,7 +167,8 @@ AttentionTensors read_attention_tensors_with_expected(const std::string& path, c
     const AttentionFile file(path, options.layout);
     refuse_attention_rules(file);
     AttentionTensors result = read_attention_tensors(file, options, {});
-    if (file.contains("expected")) read_expected(file, result);
+    result.expected_rows = checked_expected_rows(file, result.sizes.shape);
+    if (file.contains("expected")) result.expected_data = file.read("expected");
     return result;
 }
 

@@ -47,9 +47,9 @@ struct AttentionFileOptions {
     Layout layout = Layout::bhsd;
 };
 
-/// The sizes of plain attention on the tensors of a file, by its header alone. Throws UsageError, naming file and tensor, as for a
-/// file with tensors that ask for more.
-AttentionShape read_attention_shape(const std::string& path, Layout layout);
+/// The sizes of plain attention on the tensors of a file. Checks all that read_attention_tensors_with_expected() does, but reads
+/// none of the large tensors. Throws UsageError, naming file and tensor, as for a file with tensors that ask for more.
+AttentionShape checked_plain_attention(const AttentionFile& file);
 
 /// The tensors "q", "k" and "v" of a file, in sequences as `rules` say, which are those of the file. Throws UsageError, naming file
 /// and tensor.

@@ -4,15 +4,20 @@
 
 #include <filesystem>
 
+#include "attention_rules_file.hpp"
 #include "case_memory.hpp"
+#include "headwise/attention.hpp"
 #include "usage_error.hpp"
 
 namespace headwise::tools {
 
-void check_plain_attention_file(const std::string& path, const AttentionFileOptions& options, int threads) {
-    const AttentionShape shape = read_attention_shape(path, options.layout);
-    if (shape.batch == 0 || shape.query_length == 0 || shape.key_length == 0) {
-        throw UsageError(fmt::format("'{}': nothing to time: q or k is empty", path));
+void check_plain_attention_file(const AttentionFile& file, const AttentionFileOptions& options, int threads) {
+    const AttentionShape shape = checked_plain_attention(file);
+    file.expect(shape.batch != 0 && shape.query_length != 0 && shape.key_length != 0, "nothing to time: q or k is empty");
+    try {
+        const AttentionPlan plan(shape, {.causal = options.causal, .scale = options.scale});
+    } catch (const Error& error) {
+        throw error_of_file(file, error);
     }
     check_case_memory(AttentionCase{.shape = shape, .causal = options.causal, .scale = options.scale, .layout = options.layout},
                       threads);
@@ -41,8 +46,9 @@ std::vector<SuiteEntry> CaseArguments::entries(const CheckFile& check_file, int 
     std::vector<SuiteEntry> result;
     const AttentionFileOptions options = file.options();
     for (const std::string& input : inputs) {
-        check_file(input, options);
-        AttentionFile(input, options.layout).note_unused_tensors();
+        const AttentionFile opened(input, options.layout);
+        check_file(opened, options);
+        opened.note_unused_tensors();
         result.push_back(
             {.name = std::filesystem::path(input).filename().string(), .sizes = {}, .file = input, .file_options = options});
     }

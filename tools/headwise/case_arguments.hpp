@@ -23,17 +23,18 @@ struct CaseArguments {
     /// `purpose` ends the sentences "a shape ..." and "the tensors q, k, v of a safetensors file ...".
     void add_to(CLI::App& command, const std::string& purpose);
 
-    using CheckFile = std::function<void(const std::string& path, const AttentionFileOptions& options)>;
+    using CheckFile = std::function<void(const AttentionFile& file, const AttentionFileOptions& options)>;
 
-    /// All that was asked for, checked, its memory on so many threads too: files first, then cases. Throws UsageError.
+    /// All that was asked for, checked so that nothing of it fails once the first entry is measured, its memory on so many threads
+    /// too: files first, then cases. Throws UsageError.
     std::vector<SuiteEntry> entries(const CheckFile& check_file, int threads) const;
 
     /// Throws UsageError where files that are to be written are not apart from each other and from the inputs.
     void check_apart(std::span<const NamedPath> outputs) const;
 };
 
-/// Throws UsageError where the file holds no plain attention, or none at all, or more than there is memory for.
-void check_plain_attention_file(const std::string& path, const AttentionFileOptions& options, int threads);
+/// Throws UsageError where load() would, where there is nothing to time, and where it takes more memory than there is.
+void check_plain_attention_file(const AttentionFile& file, const AttentionFileOptions& options, int threads);
 
 /// Makes the tensors of an entry, or reads them: of plain attention.
 std::pair<CaseSizes, std::unique_ptr<Workload>> load(const SuiteEntry& entry);

@@ -10,6 +10,7 @@
 #include "commands.hpp"
 #include "compare_variants.hpp"
 #include "comparison.hpp"
+#include "each_until_failure.hpp"
 #include "engine_options.hpp"
 #include "machine_probe.hpp"
 #include "output_file.hpp"
@@ -115,8 +116,8 @@ void compare(CompareArguments arguments) {
     // All that was asked for, checked before anything is measured: --case and --input take the place of any suite.
     const int most_threads = std::ranges::max(arguments.threads);
     std::vector<SuiteEntry> suite = arguments.cases.entries(
-        [=](const std::string& path, const AttentionFileOptions& options) {
-            check_plain_attention_file(path, options, most_threads);
+        [=](const AttentionFile& file, const AttentionFileOptions& options) {
+            check_plain_attention_file(file, options, most_threads);
         },
         most_threads);
     const bool variants = (arguments.suite == "variants" || arguments.suite == "values") && suite.empty();
@@ -125,7 +126,10 @@ void compare(CompareArguments arguments) {
     if (suite.empty() && !variants) {
         suite = suite_entries(arguments);
         for (const SuiteEntry& entry : suite)
-            if (entry.file.empty()) check_case_memory(entry.sizes, most_threads);
+            if (entry.file.empty())
+                check_case_memory(entry.sizes, most_threads);
+            else
+                check_plain_attention_file(AttentionFile(entry.file, entry.file_options.layout), entry.file_options, most_threads);
     }
     // What can go wrong at the end should go wrong now.
     arguments.cases.check_apart(
@@ -139,13 +143,14 @@ void compare(CompareArguments arguments) {
                                 arguments.csv);
 
     Comparer comparer(arguments.threads, suite);
-    for (const SuiteEntry& entry : suite) comparer.add(entry);
+    const std::exception_ptr failure = each_until_failure(suite, [&](const SuiteEntry& entry) { comparer.add(entry); });
     const Comparison& comparison = comparer.finish();
 
     const std::string json = comparison_json(comparison);
     if (!arguments.json.empty()) write_file(arguments.json, json);
     if (!arguments.csv.empty()) write_file(arguments.csv, comparison_csv(comparison));
     if (!arguments.plot.empty()) draw_plot(kPlotCompare, json, arguments.plot);
+    if (failure) std::rethrow_exception(failure);
     for (const CaseResult& result : comparison.results) {
         if (is_wrong(result.accuracy)) {
             throw std::runtime_error(fmt::format("wrong result: {}: error {:.1e}", result.name, result.accuracy.engine_error));

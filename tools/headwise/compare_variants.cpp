@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <stdexcept>
+#include <utility>
 
+#include "each_until_failure.hpp"
 #include "output_file.hpp"
 #include "progress_bar.hpp"
 #include "report_machine.hpp"
@@ -13,8 +16,9 @@
 namespace headwise::tools {
 namespace {
 
-/// All variants, each printed when it is measured.
-VariantComparison measure_variants(const std::vector<VariantEntry>& suite, const std::vector<int>& thread_counts) {
+/// All variants, each printed when it is measured, and what kept the rest from being so.
+std::pair<VariantComparison, std::exception_ptr> measure_variants(const std::vector<VariantEntry>& suite,
+                                                                  const std::vector<int>& thread_counts) {
     std::size_t name_width = 26;
     for (const VariantEntry& entry : suite) name_width = std::max(name_width, entry.name.size());
     ProgressBar progress(1 + static_cast<int>(suite.size() * thread_counts.size()));
@@ -28,7 +32,7 @@ VariantComparison measure_variants(const std::vector<VariantEntry>& suite, const
     VariantComparison comparison{timer.peaks(), {}};
     print(variant_header(timer.peaks(), name_width));
     std::string base;
-    for (const VariantEntry& entry : suite) {
+    const std::exception_ptr failure = each_until_failure(suite, [&](const VariantEntry& entry) {
         const std::vector<VariantResult> results = timer.time(entry, [&](int threads) {
             progress.advance();
             progress.show(fmt::format("{}, {}", entry.name, threads_text(threads)));
@@ -37,18 +41,19 @@ VariantComparison measure_variants(const std::vector<VariantEntry>& suite, const
         base = entry.base;
         print(variant_row(results, name_width));
         comparison.results.insert(comparison.results.end(), results.begin(), results.end());
-    }
+    });
     print(variant_notes(comparison));
-    return comparison;
+    return {std::move(comparison), failure};
 }
 
 }  // namespace
 
 void compare_variants(const std::vector<VariantEntry>& suite, const std::vector<int>& thread_counts, const std::string& json,
                       const std::string& csv) {
-    const VariantComparison comparison = measure_variants(suite, thread_counts);
+    const auto [comparison, failure] = measure_variants(suite, thread_counts);
     if (!json.empty()) write_file(json, variants_json(comparison));
     if (!csv.empty()) write_file(csv, variants_csv(comparison));
+    if (failure) std::rethrow_exception(failure);
     for (const VariantResult& result : comparison.results) {
         if (result.accuracy.wrong())
             throw std::runtime_error(fmt::format("wrong result: {}, {}: error {:.1e}", result.entry.base, result.entry.name,

@@ -69,8 +69,7 @@ class AttentionFileWorkload final : public Workload {
 
 }  // namespace
 
-std::unique_ptr<Workload> attention_file_workload(const std::string& path, const AttentionFileOptions& options) {
-    const AttentionFile file(path, options.layout);
+std::unique_ptr<Workload> attention_file_workload(const AttentionFile& file, const AttentionFileOptions& options) {
     AttentionRules rules = read_attention_rules(file);
     file.expect(!rules.scales.given() || !options.scale, "tensor 'scales' is there, --scale is given: expected one");
     for (const char* name : {"q_positions", "k_positions"})
@@ -79,6 +78,7 @@ std::unique_ptr<Workload> attention_file_workload(const std::string& path, const
     try {
         auto workload = std::make_unique<AttentionFileWorkload>(std::move(tensors), std::move(rules));
         file.expect(workload->flops() > 0, "nothing to profile: there is no query, or none sees a key");
+        workload->prepare()();  // masks, biases and all else are checked by a call alone
         return workload;
     } catch (const Error& error) {
         throw error_of_file(file, error);

@@ -10,6 +10,7 @@
 
 #include "case_arguments.hpp"
 #include "commands.hpp"
+#include "each_until_failure.hpp"
 #include "engine_options.hpp"
 #include "output_file.hpp"
 #include "plot.hpp"
@@ -79,9 +80,14 @@ std::vector<RunSetting> settings(const std::vector<int>& threads, const std::vec
     return result;
 }
 
-/// Makes the call ready, which checks all of it.
-void check_attention_file(const std::string& path, const AttentionFileOptions& options) {
-    attention_file_workload(path, options);
+/// By a call of it, which checks all that there is.
+void check_attention_file(const AttentionFile& file, const AttentionFileOptions& options) {
+    attention_file_workload(file, options);
+}
+
+std::unique_ptr<Workload> workload_of(const SuiteEntry& entry) {
+    if (entry.file.empty()) return make_workload(entry.sizes);
+    return attention_file_workload(AttentionFile(entry.file, entry.file_options.layout), entry.file_options);
 }
 
 /// What can go wrong at the end should go wrong now.
@@ -117,8 +123,7 @@ class Profiler {
     }
 
     void add(const SuiteEntry& entry) {
-        const std::unique_ptr<Workload> workload =
-            entry.file.empty() ? make_workload(entry.sizes) : attention_file_workload(entry.file, entry.file_options);
+        const std::unique_ptr<Workload> workload = workload_of(entry);
         const std::vector<ProfiledRun> runs = least_disturbed([&](int attempt) {
             const std::string again = attempt > 1 ? fmt::format(", attempt {} as others disturbed the run", attempt) : "";
             Recorder recorder(teams_, probe_, repeats_, [&](int repeat) {
@@ -172,9 +177,10 @@ void profile(const ProfileArguments& arguments) {
     check_outputs(arguments);
 
     Profiler profiler(asked, entries.size(), arguments.repeats);
-    for (const SuiteEntry& entry : entries) profiler.add(entry);
+    const std::exception_ptr failure = each_until_failure(entries, [&](const SuiteEntry& entry) { profiler.add(entry); });
     const ProfileReport& report = profiler.finish();
     show(profile_json(report), profile_csv(report), arguments);
+    if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace
