@@ -19,7 +19,7 @@ constexpr int kSkipped = 77;  // SKIP_RETURN_CODE in CMakeLists.txt
 /// 0 when the tests may run.
 int force_isa(const char* requested) {
     const headwise::Isa isa = headwise::isa_from_name(requested);
-    const auto& available = headwise::available_isas();
+    const auto available = headwise::available_isas();
     if (std::find(available.begin(), available.end(), isa) == available.end()) {
         try {
             headwise::active_isa();

@@ -5,6 +5,8 @@
 #include <limits>
 #include <new>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/cache/store.hpp"
 #include "engine/tensor/view_check.hpp"
@@ -75,33 +77,65 @@ void check_outside(const char* pool_name, const TensorView<float, 4>& pool, cons
     check_no_overlap(pool_name, pool, checked_range(pool_name, pool), name, batch_of_one(tokens), checked_range(name, tokens));
 }
 
-}  // namespace
+struct FreePool {
+    void operator()(float* pool) const noexcept { ::operator delete(pool, kAlignment); }
+};
+using Pool = std::unique_ptr<float, FreePool>;
 
-// ------------------------------------------------------------------------------------------------------------------ the pool
-
-KvCache::KvCache(const KvCacheShape& shape, const RopeTable* rope) : shape_(checked_shape(shape)), rope_(rope) {
-    check_rope_dims(rope, shape_.head_dim);
-    key_pages_.extent = {shape_.pages, shape_.num_kv_heads, shape_.page_size, shape_.head_dim};
-    value_pages_.extent = {shape_.pages, shape_.num_kv_heads, shape_.page_size, shape_.value_dim};
-    key_pool_ = allocate(key_pages_);
-    value_pool_ = allocate(value_pages_);
-    key_pages_ = {key_pool_.get(), key_pages_.extent};
-    value_pages_ = {value_pool_.get(), value_pages_.extent};
-
-    references_.resize(static_cast<std::size_t>(shape_.pages));
-    free_.resize(static_cast<std::size_t>(shape_.pages));
-    // Taken from the back: page 0 first.
-    for (std::size_t i = 0; i < free_.size(); ++i) free_[i] = static_cast<std::int32_t>(free_.size() - 1 - i);
-}
-
-KvCache::Pool KvCache::allocate(const TensorView<float, 4>& pages) {
+Pool allocate(const TensorView<float, 4>& pages) {
     const auto& n = pages.extent;
     const auto bytes = static_cast<std::size_t>(n[0] * n[1] * n[2] * n[3]) * sizeof(float);
     return Pool(static_cast<float*>(::operator new(bytes, kAlignment)));
 }
 
-void KvCache::FreePool::operator()(float* pool) const noexcept {
-    ::operator delete(pool, kAlignment);
+}  // namespace
+
+// What grows lies behind a pointer: a program that is compiled with other checks of the standard library (_GLIBCXX_DEBUG) has
+// containers of another layout.
+
+/// Holds ceil(length / page_size) pages. serial is 0 where the slot is unused.
+struct KvCache::Sequence {
+    std::uint64_t serial = 0;
+    std::int64_t length = 0;
+    std::vector<std::int32_t> pages;
+};
+
+struct KvCache::State {
+    Pool key_pool, value_pool;
+    std::vector<std::int64_t> references;  // [pages]: the sequences that hold the page
+    std::vector<std::int32_t> free;        // the pages that none holds, the next to be taken last
+    std::vector<Sequence> sequences;       // by slot
+    std::vector<std::size_t> unused;       // slots; has room for all of them
+};
+
+// ------------------------------------------------------------------------------------------------------------------ the pool
+
+KvCache::KvCache(const KvCacheShape& shape, const RopeTable* rope)
+    : shape_(checked_shape(shape)), rope_(rope), state_(std::make_unique<State>()) {
+    check_rope_dims(rope, shape_.head_dim);
+    key_pages_.extent = {shape_.pages, shape_.num_kv_heads, shape_.page_size, shape_.head_dim};
+    value_pages_.extent = {shape_.pages, shape_.num_kv_heads, shape_.page_size, shape_.value_dim};
+    state_->key_pool = allocate(key_pages_);
+    state_->value_pool = allocate(value_pages_);
+    key_pages_ = {state_->key_pool.get(), key_pages_.extent};
+    value_pages_ = {state_->value_pool.get(), value_pages_.extent};
+
+    state_->references.resize(static_cast<std::size_t>(shape_.pages));
+    state_->free.resize(static_cast<std::size_t>(shape_.pages));
+    // Taken from the back: page 0 first.
+    for (std::size_t i = 0; i < state_->free.size(); ++i) state_->free[i] = static_cast<std::int32_t>(state_->free.size() - 1 - i);
+}
+
+KvCache::KvCache(KvCache&&) noexcept = default;
+KvCache& KvCache::operator=(KvCache&&) noexcept = default;
+KvCache::~KvCache() = default;
+
+std::int64_t KvCache::free_pages() const noexcept {
+    return static_cast<std::int64_t>(state_->free.size());
+}
+
+std::int32_t KvCache::next_free(std::size_t i) const noexcept {
+    return state_->free[state_->free.size() - 1 - i];
 }
 
 /// Gives up the pages behind the first `kept`. The last goes first, so that they are taken again in the order they had.
@@ -109,35 +143,50 @@ void KvCache::release_pages(Sequence& sequence, std::size_t kept) noexcept {
     while (sequence.pages.size() > kept) {
         const std::int32_t page = sequence.pages.back();
         sequence.pages.pop_back();
-        if (--references_[static_cast<std::size_t>(page)] == 0) free_.push_back(page);  // has room for every page: no allocation
+        if (--state_->references[static_cast<std::size_t>(page)] == 0)
+            state_->free.push_back(page);  // has room for every page: no allocation
     }
 }
 
 // ----------------------------------------------------------------------------------------------------------------- sequences
 
 bool KvCache::contains(SequenceId sequence) const noexcept {
-    return sequence.serial_ != 0 && sequence.slot_ < sequences_.size() && sequences_[sequence.slot_].serial == sequence.serial_;
+    return sequence.serial_ != 0 && sequence.slot_ < state_->sequences.size() &&
+           state_->sequences[sequence.slot_].serial == sequence.serial_;
 }
 
 const KvCache::Sequence& KvCache::find(SequenceId sequence) const {
     if (!contains(sequence)) throw_unknown("sequence", sequence);
-    return sequences_[sequence.slot_];
+    return state_->sequences[sequence.slot_];
+}
+
+KvCache::Sequence& KvCache::find(SequenceId sequence) {
+    return const_cast<Sequence&>(std::as_const(*this).find(sequence));
+}
+
+std::int64_t KvCache::length(SequenceId sequence) const {
+    return find(sequence).length;
+}
+
+std::span<const std::int32_t> KvCache::pages(SequenceId sequence) const {
+    return find(sequence).pages;
 }
 
 /// The slot that open() takes next; throws before anything is changed.
 std::size_t KvCache::unused_slot() {
-    if (unused_.empty()) {
-        if (unused_.capacity() <= sequences_.size()) unused_.reserve(2 * sequences_.size() + 8);  // so that remove() cannot throw
-        sequences_.emplace_back();
-        unused_.push_back(sequences_.size() - 1);
+    if (state_->unused.empty()) {
+        if (state_->unused.capacity() <= state_->sequences.size())
+            state_->unused.reserve(2 * state_->sequences.size() + 8);  // so that remove() cannot throw
+        state_->sequences.emplace_back();
+        state_->unused.push_back(state_->sequences.size() - 1);
     }
-    return unused_.back();
+    return state_->unused.back();
 }
 
 SequenceId KvCache::open(std::size_t slot) noexcept {
-    unused_.pop_back();
-    sequences_[slot].serial = next_serial();
-    return {sequences_[slot].serial, slot};
+    state_->unused.pop_back();
+    state_->sequences[slot].serial = next_serial();
+    return {state_->sequences[slot].serial, slot};
 }
 
 SequenceId KvCache::add_sequence() {
@@ -148,10 +197,10 @@ SequenceId KvCache::fork(SequenceId sequence) {
     find(sequence);
     const std::size_t slot = unused_slot();
     const Sequence& from = find(sequence);  // where it lies now
-    Sequence& to = sequences_[slot];
+    Sequence& to = state_->sequences[slot];
     to.pages.assign(from.pages.begin(), from.pages.end());
     to.length = from.length;
-    for (const std::int32_t page : to.pages) ++references_[static_cast<std::size_t>(page)];
+    for (const std::int32_t page : to.pages) ++state_->references[static_cast<std::size_t>(page)];
     return open(slot);
 }
 
@@ -160,7 +209,7 @@ void KvCache::remove(SequenceId sequence) {
     release_pages(removed, 0);
     removed.length = 0;
     removed.serial = 0;
-    unused_.push_back(sequence.slot_);
+    state_->unused.push_back(sequence.slot_);
 }
 
 void KvCache::truncate(SequenceId sequence, std::int64_t length) {
@@ -178,7 +227,7 @@ void KvCache::truncate(SequenceId sequence, std::int64_t length) {
 /// and so copied.
 std::size_t KvCache::pages_kept(const Sequence& sequence) const noexcept {
     const bool writes_into_last = sequence.length % shape_.page_size != 0;
-    const bool copies_last = writes_into_last && references_[static_cast<std::size_t>(sequence.pages.back())] > 1;
+    const bool copies_last = writes_into_last && state_->references[static_cast<std::size_t>(sequence.pages.back())] > 1;
     return sequence.pages.size() - (copies_last ? 1 : 0);
 }
 
@@ -251,8 +300,8 @@ void KvCache::commit(Sequence& sequence, std::int64_t tokens) noexcept {
     release_pages(sequence, pages_kept(sequence));
     for (std::int64_t i = 0; i < taken; ++i) {
         const std::int32_t page = next_free(0);
-        free_.pop_back();
-        references_[static_cast<std::size_t>(page)] = 1;
+        state_->free.pop_back();
+        state_->references[static_cast<std::size_t>(page)] = 1;
         sequence.pages.push_back(page);  // append() has made room
     }
     sequence.length += tokens;
@@ -262,35 +311,66 @@ void KvCache::commit(Sequence& sequence, std::int64_t tokens) noexcept {
 
 std::int64_t KvCache::keys_shared(std::span<const SequenceId> sequences) const noexcept {
     if (sequences.size() < 2) return 0;
-    const Sequence& first = sequences_[sequences[0].slot_];
+    const Sequence& first = state_->sequences[sequences[0].slot_];
     // The last page may hold tokens of one sequence that another has forgotten or not.
     std::int64_t shared = first.length / shape_.page_size;
     for (const SequenceId id : sequences.subspan(1)) {
-        const Sequence& other = sequences_[id.slot_];
+        const Sequence& other = state_->sequences[id.slot_];
         shared = std::min(shared, other.length / shape_.page_size);
         shared = std::mismatch(first.pages.begin(), first.pages.begin() + shared, other.pages.begin()).first - first.pages.begin();
     }
     return shared * shape_.page_size;
 }
 
+struct KvBatch::Lists {
+    std::vector<std::int32_t> page_table = {0};  // never empty: a view with no data would say that keys are not paged
+    std::vector<std::int32_t> key_lengths;
+    std::int64_t most_pages = 1, shared_keys = 0;
+};
+
+KvBatch::KvBatch() : lists_(std::make_unique<Lists>()) {}
+KvBatch::KvBatch(const KvBatch& other) : lists_(std::make_unique<Lists>(other.lists_ ? *other.lists_ : Lists{})) {}
+KvBatch::KvBatch(KvBatch&& other) noexcept = default;
+KvBatch& KvBatch::operator=(const KvBatch& other) {
+    return *this = KvBatch(other);
+}
+KvBatch& KvBatch::operator=(KvBatch&& other) noexcept = default;
+KvBatch::~KvBatch() = default;
+
+TensorView<const std::int32_t, 2> KvBatch::page_table() const noexcept {
+    if (!lists_) return {};
+    return {lists_->page_table.data(), {batch_size(), lists_->most_pages}};
+}
+
+std::span<const std::int32_t> KvBatch::key_lengths() const noexcept {
+    if (!lists_) return {};
+    return lists_->key_lengths;
+}
+
+std::int64_t KvBatch::shared_keys() const noexcept {
+    return lists_ ? lists_->shared_keys : 0;
+}
+
 void KvCache::make_batch(std::span<const SequenceId> sequences, KvBatch& batch) const {
     std::size_t most = 1;
     for (std::size_t b = 0; b < sequences.size(); ++b) {
         if (!contains(sequences[b])) throw_unknown("sequences[" + std::to_string(b) + "]", sequences[b]);
-        most = std::max(most, sequences_[sequences[b].slot_].pages.size());
+        most = std::max(most, state_->sequences[sequences[b].slot_].pages.size());
     }
     const std::size_t entries = std::max<std::size_t>(1, sequences.size() * most);
-    batch.page_table_.reserve(entries);
-    batch.key_lengths_.reserve(sequences.size());  // the last that may throw
+    if (!batch.lists_) batch.lists_ = std::make_unique<KvBatch::Lists>();
+    KvBatch::Lists& lists = *batch.lists_;
+    lists.page_table.reserve(entries);
+    lists.key_lengths.reserve(sequences.size());  // the last that may throw
 
-    batch.page_table_.assign(entries, 0);
-    batch.key_lengths_.clear();
-    batch.most_pages_ = static_cast<std::int64_t>(most);
-    batch.shared_keys_ = keys_shared(sequences);
+    lists.page_table.assign(entries, 0);
+    lists.key_lengths.clear();
+    lists.most_pages = static_cast<std::int64_t>(most);
+    lists.shared_keys = keys_shared(sequences);
     for (std::size_t b = 0; b < sequences.size(); ++b) {
-        const Sequence& sequence = sequences_[sequences[b].slot_];
-        std::copy(sequence.pages.begin(), sequence.pages.end(), batch.page_table_.begin() + static_cast<std::ptrdiff_t>(b * most));
-        batch.key_lengths_.push_back(static_cast<std::int32_t>(sequence.length));
+        const Sequence& sequence = state_->sequences[sequences[b].slot_];
+        std::copy(sequence.pages.begin(), sequence.pages.end(), lists.page_table.begin() + static_cast<std::ptrdiff_t>(b * most));
+        lists.key_lengths.push_back(static_cast<std::int32_t>(sequence.length));
     }
 }
 

@@ -41,7 +41,7 @@ CpuInfo collect() {
 }  // namespace
 
 const CpuInfo& cpu_info() {
-    static const CpuInfo info = collect();
+    static const CpuInfo& info = *new CpuInfo(collect());
     return info;
 }
 

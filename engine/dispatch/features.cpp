@@ -31,8 +31,8 @@ constexpr bool kHasNeonKernels = true;
 constexpr bool kHasNeonKernels = false;
 #endif
 
-std::vector<std::string> detect_features() {
-    std::vector<std::string> features;
+std::vector<std::string_view> detect_features() {
+    std::vector<std::string_view> features;
     [[maybe_unused]] const auto add = [&features](bool present, const char* name) {
         if (present) features.emplace_back(name);
     };
@@ -67,8 +67,11 @@ std::vector<std::string> detect_features() {
 
 }  // namespace
 
+// What is made once here and in the other files of this folder is never destroyed: calls from static destructors, from threads that
+// outlive main() and from atexit handlers find it.
+
 const std::vector<IsaRequirements>& isa_requirements() {
-    static const std::vector<IsaRequirements> list = {
+    static const auto& list = *new std::vector<IsaRequirements>{
         {Isa::scalar, "scalar", true, {}},
         {Isa::sse4_2, "sse4.2", kHasSse42Kernels, {"sse4.2"}},
         {Isa::avx2, "avx2", kHasAvx2Kernels, {"avx2", "fma", "f16c"}},
@@ -82,13 +85,13 @@ const std::vector<IsaRequirements>& isa_requirements() {
     return list;
 }
 
-const std::vector<std::string>& cpu_features() {
-    static const std::vector<std::string> features = detect_features();
+std::span<const std::string_view> cpu_features() {
+    static const auto& features = *new std::vector<std::string_view>(detect_features());
     return features;
 }
 
 bool has_feature(std::string_view name) {
-    const auto& features = cpu_features();
+    const auto features = cpu_features();
     return std::find(features.begin(), features.end(), name) != features.end();
 }
 

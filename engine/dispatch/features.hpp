@@ -1,6 +1,6 @@
 #pragma once
 
-#include <string>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -21,7 +21,7 @@ const std::vector<IsaRequirements>& isa_requirements();
 
 /// The features this machine has, of those that matter here: the processor announces them and the operating system saves their
 /// registers. Decided by feature bits alone, never by the processor's vendor or model.
-const std::vector<std::string>& cpu_features();
+std::span<const std::string_view> cpu_features();
 
 bool has_feature(std::string_view name);
 

@@ -29,7 +29,7 @@ const IsaRequirements* find_requirements(Isa isa) {
 }
 
 bool is_available(Isa isa) {
-    const auto& available = available_isas();
+    const auto available = available_isas();
     return std::find(available.begin(), available.end(), isa) != available.end();
 }
 
@@ -51,9 +51,9 @@ Isa isa_from_name(std::string_view name, const std::string& source) {
 
 Choice initial_choice() {
     // Copied once: a program that changes its environment later changes nothing here, and a bad value fails every call alike.
-    static const std::string requested = [] {
+    static const std::string& requested = *[] {
         const char* value = std::getenv("HEADWISE_ISA");
-        return std::string(value ? value : "");
+        return new std::string(value ? value : "");
     }();
     if (requested.empty()) return {available_isas().back(), Reason::strongest};
     const Isa isa = isa_from_name(requested, "HEADWISE_ISA");
@@ -97,12 +97,12 @@ Isa isa_from_name(std::string_view name) {
     return isa_from_name(name, "name");
 }
 
-const std::vector<Isa>& available_isas() {
-    static const std::vector<Isa> available = [] {
-        std::vector<Isa> list;
+std::span<const Isa> available_isas() {
+    static const std::vector<Isa>& available = *[] {
+        auto* list = new std::vector<Isa>;
         for (const IsaRequirements& entry : isa_requirements()) {
             const auto& features = entry.features;
-            if (entry.compiled_in && std::all_of(features.begin(), features.end(), has_feature)) list.push_back(entry.isa);
+            if (entry.compiled_in && std::all_of(features.begin(), features.end(), has_feature)) list->push_back(entry.isa);
         }
         return list;
     }();

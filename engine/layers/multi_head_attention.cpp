@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <string>
 
 #include "engine/attention/check.hpp"
@@ -61,8 +62,11 @@ PackedMatrix packed(const TensorView<const float, 2>& weight, const AttentionOpt
     return PackedMatrix(transposed(weight), options.isa);
 }
 
-std::vector<float> copied(const float* bias, std::int64_t size) {
-    return bias ? std::vector<float>(bias, bias + size) : std::vector<float>{};
+std::unique_ptr<float[]> copied(const float* bias, std::int64_t size) {
+    if (!bias) return nullptr;
+    auto copy = std::make_unique<float[]>(static_cast<std::size_t>(size));
+    std::copy_n(bias, size, copy.get());
+    return copy;
 }
 
 // -------------------------------------------------------------------------------------------------------------- intermediates
@@ -117,14 +121,14 @@ TensorView<float, 4> heads_of(float* data, std::int64_t count, std::int64_t head
 }
 
 /// y = x weight + bias for each sequence.
-void project(const TensorView<const float, 3>& x, const PackedMatrix& weight, const std::vector<float>& bias,
-             const TensorView<float, 3>& y, int max_threads) {
+void project(const TensorView<const float, 3>& x, const PackedMatrix& weight, const float* bias, const TensorView<float, 3>& y,
+             int max_threads) {
     run_product({.kernels = weight.storage()->kernels,
                  .a = x,
                  .b = {},
                  .packed = weight.storage(),
                  .c = y,
-                 .options = {.epilogue = {.bias = bias.empty() ? nullptr : bias.data()}, .max_threads = max_threads}});
+                 .options = {.epilogue = {.bias = bias}, .max_threads = max_threads}});
 }
 
 }  // namespace
@@ -218,18 +222,18 @@ void MultiHeadAttention::run_group(const TensorView<const float, 3>& x, const Te
 
     const int threads = options_.max_threads;
     if (together) {
-        project(x, qkv_, qkv_bias_, rows(query, count, length, qkv_.columns(), sizes.query_row), threads);
+        project(x, qkv_, qkv_bias_.get(), rows(query, count, length, qkv_.columns(), sizes.query_row), threads);
     } else {
-        project(x, query_, query_bias_, rows(query, count, length, features.query, sizes.query_row), threads);
-        project(context, key_, key_bias_, rows(key, count, context_length, features.key, sizes.context_row), threads);
-        project(context, value_, value_bias_, rows(value, count, context_length, features.value, sizes.context_row), threads);
+        project(x, query_, query_bias_.get(), rows(query, count, length, features.query, sizes.query_row), threads);
+        project(context, key_, key_bias_.get(), rows(key, count, context_length, features.key, sizes.context_row), threads);
+        project(context, value_, value_bias_.get(), rows(value, count, context_length, features.value, sizes.context_row), threads);
     }
     // The heads' results lie side by side in a row: the concatenation is a matter of strides.
     attention(heads_of(query, count, shape_.num_heads, length, shape_.head_dim, sizes.query_row),
               heads_of(key, count, shape_.num_kv_heads, context_length, shape_.head_dim, sizes.context_row),
               heads_of(value, count, shape_.num_kv_heads, context_length, shape_.value_dim, sizes.context_row),
               heads_of(heads, count, shape_.num_heads, length, shape_.value_dim, sizes.heads_row), options_);
-    project(rows(heads, count, length, features.heads, sizes.heads_row), output_, output_bias_, out, threads);
+    project(rows(heads, count, length, features.heads, sizes.heads_row), output_, output_bias_.get(), out, threads);
 }
 
 }  // namespace headwise

@@ -8,6 +8,7 @@
 
 #include "headwise/attention_arguments.hpp"
 #include "headwise/cpu.hpp"
+#include "headwise/export.hpp"
 #include "headwise/rope.hpp"
 #include "headwise/tensor.hpp"
 
@@ -82,7 +83,7 @@ struct AttentionExplanation {
     AttentionLimit limit = AttentionLimit::compute;
     std::size_t workspace_bytes = 0;
 
-    std::string text() const;  ///< all of it, for people
+    HEADWISE_API std::string text() const;  ///< all of it, for people
 };
 
 /// Fused scale-softmax attention with all that AttentionArguments lists, planned once and run many times.
@@ -97,7 +98,7 @@ class AttentionPlan {
   public:
     /// Checks everything about shape and options; throws Error. The number of workers is that of the calling
     /// thread's task arena, where CpuInfo::cpu_quota allows.
-    explicit AttentionPlan(const AttentionShape& shape, const AttentionOptions& options = {});
+    HEADWISE_API explicit AttentionPlan(const AttentionShape& shape, const AttentionOptions& options = {});
 
     /// Bytes that run() needs, for any key length. Below 2 MiB a worker, and 128 bytes a sequence. With options.shared_prefix 8
     /// bytes more a sequence, and 8 bytes for each of its planned queries and query heads.
@@ -114,7 +115,7 @@ class AttentionPlan {
     ///
     /// Allocates nothing. Thread-safe: one plan may run on many threads at once, each with its own workspace.
     /// Throws Error before anything is written.
-    void run(const AttentionArguments& arguments, std::span<std::byte> workspace) const;
+    HEADWISE_API void run(const AttentionArguments& arguments, std::span<std::byte> workspace) const;
     void run(const TensorView<const float, 4>& query, const TensorView<const float, 4>& key,
              const TensorView<const float, 4>& value, const TensorView<float, 4>& out, std::span<std::byte> workspace) const {
         run({.query = query, .key = key, .value = value, .out = out}, workspace);
@@ -122,8 +123,8 @@ class AttentionPlan {
 
     /// What run() does: for the planned key length, for another one, or for given arguments (of which tensors' data is not read).
     AttentionExplanation explain() const { return explain(shape_.key_length); }
-    AttentionExplanation explain(std::int64_t key_length) const;
-    AttentionExplanation explain(const AttentionArguments& arguments) const;
+    HEADWISE_API AttentionExplanation explain(std::int64_t key_length) const;
+    HEADWISE_API AttentionExplanation explain(const AttentionArguments& arguments) const;
 
     const AttentionShape& shape() const noexcept { return shape_; }
     const AttentionOptions& options() const noexcept { return options_; }
@@ -138,7 +139,7 @@ class AttentionPlan {
 };
 
 /// A plan and a run in one call, with a workspace from the library's pool.
-void attention(const AttentionArguments& arguments, const AttentionOptions& options = {});
+HEADWISE_API void attention(const AttentionArguments& arguments, const AttentionOptions& options = {});
 inline void attention(const TensorView<const float, 4>& query, const TensorView<const float, 4>& key,
                       const TensorView<const float, 4>& value, const TensorView<float, 4>& out,
                       const AttentionOptions& options = {}) {

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "headwise/attention.hpp"
+#include "headwise/export.hpp"
 #include "headwise/tensor.hpp"
 
 namespace headwise {
@@ -39,7 +40,7 @@ struct AttentionWeights {
 ///
 /// Scratch comes from the library's pool. Thread-safe. The same bits for any number of threads and any batch. Throws Error before
 /// anything is written.
-void attention_weights(const AttentionArguments& arguments, const AttentionOptions& options, const AttentionWeightsRequest& request,
-                       const AttentionWeights& results);
+HEADWISE_API void attention_weights(const AttentionArguments& arguments, const AttentionOptions& options,
+                                    const AttentionWeightsRequest& request, const AttentionWeights& results);
 
 }  // namespace headwise

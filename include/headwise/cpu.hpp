@@ -1,33 +1,34 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "headwise/export.hpp"
 #include "headwise/isa.hpp"
 
 namespace headwise {
 
 /// "scalar", "sse4.2", "avx2" (with FMA), "avx512" (F, BW, CD, DQ, VL), "neon".
-std::string_view isa_name(Isa isa) noexcept;
+HEADWISE_API std::string_view isa_name(Isa isa) noexcept;
 
 /// The inverse of isa_name(). Throws Error on an unknown name, listing the known ones.
-Isa isa_from_name(std::string_view name);
+HEADWISE_API Isa isa_from_name(std::string_view name);
 
 /// The ISAs whose kernels are in this binary and that this machine can run, weakest first. Never empty.
-const std::vector<Isa>& available_isas();
+HEADWISE_API std::span<const Isa> available_isas();
 
 /// The ISA that calls use from now on: the strongest available one, unless the environment variable HEADWISE_ISA (read once,
 /// at the first use) or set_isa() says otherwise. Throws Error when HEADWISE_ISA names an ISA that is unknown or unavailable.
-Isa active_isa();
+HEADWISE_API Isa active_isa();
 
 /// Chooses the ISA for calls and plans made after it; existing plans keep theirs. Throws Error when it is unavailable.
 /// Thread-safe; meant for tests, benchmarks and bug reports.
-void set_isa(Isa isa);
+HEADWISE_API void set_isa(Isa isa);
 
 /// Why active_isa() is what it is, in words: "strongest available", "HEADWISE_ISA", "set_isa()".
-std::string isa_reason();
+HEADWISE_API std::string isa_reason();
 
 /// Data cache sizes in bytes as one core sees them, from the operating system at run time; where cores differ, the smallest of each
 /// level. Where it does not tell, the documented fall-back (32 KiB, 512 KiB, 8 MiB), and `detected` is false.
@@ -39,8 +40,8 @@ struct CacheSizes {
 };
 
 struct CpuInfo {
-    std::string model;                  ///< as the processor names itself
-    std::vector<std::string> features;  ///< those that matter here: "sse4.2", "avx2", "fma", "avx512f", "avx512_bf16", ...
+    std::string model;                           ///< as the processor names itself
+    std::span<const std::string_view> features;  ///< those that matter here: "sse4.2", "avx2", "fma", "avx512f", "avx512_bf16", ...
     CacheSizes caches;
     int logical_cores = 1;  ///< that this process may run on
     int physical_cores = 1;
@@ -53,6 +54,6 @@ struct CpuInfo {
 };
 
 /// What is known about this machine and what this process may have of it; collected once.
-const CpuInfo& cpu_info();
+HEADWISE_API const CpuInfo& cpu_info();
 
 }  // namespace headwise

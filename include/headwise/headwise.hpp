@@ -5,6 +5,7 @@
 #include "headwise/attention_weights.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/error.hpp"
+#include "headwise/export.hpp"
 #include "headwise/kv_cache.hpp"
 #include "headwise/matmul.hpp"
 #include "headwise/merge_states.hpp"

@@ -6,9 +6,8 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <utility>
-#include <vector>
 
+#include "headwise/export.hpp"
 #include "headwise/rope.hpp"
 #include "headwise/tensor.hpp"
 
@@ -43,22 +42,28 @@ class SequenceId {
 /// KvCache::make_batch(), which allocates nothing where the same object has held as much before.
 class KvBatch {
   public:
+    HEADWISE_API KvBatch();
+    HEADWISE_API KvBatch(const KvBatch& other);
+    HEADWISE_API KvBatch(KvBatch&& other) noexcept;
+    HEADWISE_API KvBatch& operator=(const KvBatch& other);
+    HEADWISE_API KvBatch& operator=(KvBatch&& other) noexcept;
+    HEADWISE_API ~KvBatch();
+
     /// [batch, most pages of a sequence, at least 1], contiguous; AttentionArguments::page_table. 0 beyond a sequence's last page.
-    TensorView<const std::int32_t, 2> page_table() const noexcept { return {page_table_.data(), {batch_size(), most_pages_}}; }
+    HEADWISE_API TensorView<const std::int32_t, 2> page_table() const noexcept;
     /// [batch]; AttentionArguments::key_lengths.
-    std::span<const std::int32_t> key_lengths() const noexcept { return key_lengths_; }
-    std::int64_t batch_size() const noexcept { return static_cast<std::int64_t>(key_lengths_.size()); }
+    HEADWISE_API std::span<const std::int32_t> key_lengths() const noexcept;
+    std::int64_t batch_size() const noexcept { return static_cast<std::int64_t>(key_lengths().size()); }
     /// How many leading keys all of the sequences have in common, in whole pages, as after fork(); 0 for fewer than two sequences.
     /// AttentionArguments::shared_keys may be this or any smaller multiple of the page size. It depends on who is in the batch; who
     /// wants a sequence's bits to depend on the sequence alone passes a number of its own, as the length of the system prompt.
-    std::int64_t shared_keys() const noexcept { return shared_keys_; }
+    HEADWISE_API std::int64_t shared_keys() const noexcept;
 
   private:
     friend class KvCache;
+    struct Lists;
 
-    std::vector<std::int32_t> page_table_ = {0};  // never empty: a view with no data would say that keys are not paged
-    std::vector<std::int32_t> key_lengths_;
-    std::int64_t most_pages_ = 1, shared_keys_ = 0;
+    std::unique_ptr<Lists> lists_;  // null once moved from
 };
 
 /// A paged cache of keys and values (Kwon et al. 2023, PagedAttention): a fixed pool of pages, allocated once, and sequences that
@@ -82,14 +87,14 @@ class KvCache {
     /// Allocates the pool: pages * page_size * num_kv_heads * (head_dim + value_dim) floats, which the system commits as they are
     /// first written. `rope`, if given, turns at most head_dim elements, has a row for every position that will be appended, and
     /// outlives the cache. Throws Error, std::bad_alloc.
-    explicit KvCache(const KvCacheShape& shape, const RopeTable* rope = nullptr);
+    HEADWISE_API explicit KvCache(const KvCacheShape& shape, const RopeTable* rope = nullptr);
 
     // Ids stay valid when a cache is moved, and so do views of its pools; the source may be destroyed or assigned to, no more.
-    KvCache(KvCache&&) noexcept = default;
-    KvCache& operator=(KvCache&&) noexcept = default;
+    HEADWISE_API KvCache(KvCache&&) noexcept;
+    HEADWISE_API KvCache& operator=(KvCache&&) noexcept;
     KvCache(const KvCache&) = delete;
     KvCache& operator=(const KvCache&) = delete;
-    ~KvCache() = default;
+    HEADWISE_API ~KvCache();
 
     /// value_dim is filled in.
     const KvCacheShape& shape() const noexcept { return shape_; }
@@ -97,40 +102,40 @@ class KvCache {
     // ---- Sequences. Each call is O(pages that it adds, shares or gives up), beside the copying of append().
 
     /// A new sequence without tokens; it takes no page.
-    SequenceId add_sequence();
+    HEADWISE_API SequenceId add_sequence();
 
     /// Adds n tokens behind the sequence's last: key [num_kv_heads, n, head_dim], value [num_kv_heads, n, value_dim], any strides,
     /// the last one 1; n may be 0. They must not lie in the pools. Takes pages_needed(sequence, n) free pages: one for each page
     /// begun, and one where the last, partly filled page is shared, which is copied first, so that no other sequence changes.
     /// Throws Error where there are not as many, or where `rope` ends before the last position. Runs on the calling thread.
-    void append(SequenceId sequence, const TensorView<const float, 3>& key, const TensorView<const float, 3>& value);
+    HEADWISE_API void append(SequenceId sequence, const TensorView<const float, 3>& key, const TensorView<const float, 3>& value);
 
     /// Forgets all but the first `length` tokens, 0 to length(sequence), and gives up the pages that hold none of them. Writes
     /// nothing: where the last page is shared, the next append() copies it.
-    void truncate(SequenceId sequence, std::int64_t length);
+    HEADWISE_API void truncate(SequenceId sequence, std::int64_t length);
 
     /// A new sequence with the same tokens, which shares all pages. Takes no page. To share a prefix alone, truncate the fork.
-    SequenceId fork(SequenceId sequence);
+    HEADWISE_API SequenceId fork(SequenceId sequence);
 
     /// Ends the sequence. A page is free again when the last sequence that holds it gives it up.
-    void remove(SequenceId sequence);
+    HEADWISE_API void remove(SequenceId sequence);
 
     /// Whether the id is of a sequence of this cache that has not been removed.
-    bool contains(SequenceId sequence) const noexcept;
+    HEADWISE_API bool contains(SequenceId sequence) const noexcept;
 
     /// How many tokens it has.
-    std::int64_t length(SequenceId sequence) const { return find(sequence).length; }
+    HEADWISE_API std::int64_t length(SequenceId sequence) const;
 
     /// The pages of its tokens, in their order; valid until the sequence changes.
-    std::span<const std::int32_t> pages(SequenceId sequence) const { return find(sequence).pages; }
+    HEADWISE_API std::span<const std::int32_t> pages(SequenceId sequence) const;
 
     // ---- For schedulers
 
-    std::int64_t free_pages() const noexcept { return static_cast<std::int64_t>(free_.size()); }
+    HEADWISE_API std::int64_t free_pages() const noexcept;
 
     /// The free pages that append() of `tokens` tokens would take now. Of several sequences that share their last page each counts
     /// its copy, though the last one to append needs none: the sum is enough for all, and may be more than they take.
-    std::int64_t pages_needed(SequenceId sequence, std::int64_t tokens) const;
+    HEADWISE_API std::int64_t pages_needed(SequenceId sequence, std::int64_t tokens) const;
 
     // ---- For attention
 
@@ -142,7 +147,7 @@ class KvCache {
     /// The page table and the lengths of these sequences, in this order, as they are now, and how many keys they share; one may be
     /// listed more than once.
     /// O(batch * most pages).
-    void make_batch(std::span<const SequenceId> sequences, KvBatch& batch) const;
+    HEADWISE_API void make_batch(std::span<const SequenceId> sequences, KvBatch& batch) const;
     KvBatch make_batch(std::span<const SequenceId> sequences) const {
         KvBatch batch;
         make_batch(sequences, batch);
@@ -150,28 +155,18 @@ class KvCache {
     }
 
   private:
-    struct FreePool {
-        void operator()(float* pool) const noexcept;
-    };
-    using Pool = std::unique_ptr<float, FreePool>;
+    struct Sequence;
+    struct State;
 
-    /// Holds ceil(length / page_size) pages. serial is 0 where the slot is unused.
-    struct Sequence {
-        std::uint64_t serial = 0;
-        std::int64_t length = 0;
-        std::vector<std::int32_t> pages;
-    };
-
-    static Pool allocate(const TensorView<float, 4>& pages);
     const Sequence& find(SequenceId sequence) const;
-    Sequence& find(SequenceId sequence) { return const_cast<Sequence&>(std::as_const(*this).find(sequence)); }
+    Sequence& find(SequenceId sequence);
     std::size_t unused_slot();
     SequenceId open(std::size_t slot) noexcept;
     void release_pages(Sequence& sequence, std::size_t kept) noexcept;
     std::size_t pages_kept(const Sequence& sequence) const noexcept;
     std::int64_t keys_shared(std::span<const SequenceId> sequences) const noexcept;
     std::int64_t pages_taken(const Sequence& sequence, std::int64_t tokens) const noexcept;
-    std::int32_t next_free(std::size_t i) const noexcept { return free_[free_.size() - 1 - i]; }
+    std::int32_t next_free(std::size_t i) const noexcept;
     void check_tokens(const TensorView<const float, 3>& key, const TensorView<const float, 3>& value) const;
     void write(const Sequence& sequence, const TensorView<const float, 4>& key, const TensorView<const float, 4>& value);
     void commit(Sequence& sequence, std::int64_t tokens) noexcept;
@@ -179,11 +174,7 @@ class KvCache {
     KvCacheShape shape_;
     const RopeTable* rope_;
     TensorView<float, 4> key_pages_, value_pages_;
-    Pool key_pool_, value_pool_;
-    std::vector<std::int64_t> references_;  // [pages]: the sequences that hold the page
-    std::vector<std::int32_t> free_;        // the pages that none holds, the next to be taken last
-    std::vector<Sequence> sequences_;       // by slot
-    std::vector<std::size_t> unused_;       // slots; has room for all of them
+    std::unique_ptr<State> state_;
 };
 
 /// For caches that the caller lays out: writes key and value behind the tokens that each sequence of a batch has, and advances
@@ -195,9 +186,9 @@ class KvCache {
 /// afterwards. Nothing that is written overlaps anything else. With `rope` keys are turned for their positions, as KvCache does.
 ///
 /// Throws Error before anything is written. Thread-safe on distinct caches and lengths. Runs on the calling thread.
-void append_in_place(const TensorView<float, 4>& key_cache, const TensorView<float, 4>& value_cache,
-                     std::span<std::int32_t> lengths, const TensorView<const float, 4>& key,
-                     const TensorView<const float, 4>& value, const RopeTable* rope = nullptr);
+HEADWISE_API void append_in_place(const TensorView<float, 4>& key_cache, const TensorView<float, 4>& value_cache,
+                                  std::span<std::int32_t> lengths, const TensorView<const float, 4>& key,
+                                  const TensorView<const float, 4>& value, const RopeTable* rope = nullptr);
 
 }  // namespace headwise
 

@@ -7,6 +7,7 @@
 
 #include "headwise/activation.hpp"
 #include "headwise/cpu.hpp"
+#include "headwise/export.hpp"
 #include "headwise/tensor.hpp"
 
 namespace headwise {
@@ -29,18 +30,18 @@ struct MatmulOptions {
 /// Owns its memory; immutable after construction, so any number of threads may use it at once.
 class PackedMatrix {
   public:
-    PackedMatrix();
+    HEADWISE_API PackedMatrix();
     /// b [k, n], any strides of which one is 1 (`transposed(w)` packs a weight stored [n, k]); for the kernels of active_isa()
     /// unless another ISA is given. Throws Error.
-    explicit PackedMatrix(const TensorView<const float, 2>& b, std::optional<Isa> isa = {});
-    PackedMatrix(PackedMatrix&&) noexcept;
-    PackedMatrix& operator=(PackedMatrix&&) noexcept;
-    ~PackedMatrix();
+    HEADWISE_API explicit PackedMatrix(const TensorView<const float, 2>& b, std::optional<Isa> isa = {});
+    HEADWISE_API PackedMatrix(PackedMatrix&&) noexcept;
+    HEADWISE_API PackedMatrix& operator=(PackedMatrix&&) noexcept;
+    HEADWISE_API ~PackedMatrix();
 
-    std::int64_t rows() const noexcept;     ///< k
-    std::int64_t columns() const noexcept;  ///< n
-    Isa isa() const noexcept;               ///< whose kernels read it; a product with it runs on that ISA
-    std::size_t bytes() const noexcept;
+    HEADWISE_API std::int64_t rows() const noexcept;     ///< k
+    HEADWISE_API std::int64_t columns() const noexcept;  ///< n
+    HEADWISE_API Isa isa() const noexcept;               ///< whose kernels read it; a product with it runs on that ISA
+    HEADWISE_API std::size_t bytes() const noexcept;
 
     struct Storage;  ///< internal
     const Storage* storage() const noexcept { return storage_.get(); }
@@ -54,16 +55,16 @@ class PackedMatrix {
 /// column stride. Any extent may be 0; k = 0 gives epilogue(beta * c). c may not overlap a or b (the residual may be c itself). The
 /// same inputs give the same bits on the same ISA for any number of threads. Throws Error before anything is written. Thread-safe.
 /// Small products run on the calling thread; those whose a and b have unit column stride with no packing and no allocation.
-void matmul(const TensorView<const float, 2>& a, const TensorView<const float, 2>& b, const TensorView<float, 2>& c,
-            const MatmulOptions& options = {});
+HEADWISE_API void matmul(const TensorView<const float, 2>& a, const TensorView<const float, 2>& b, const TensorView<float, 2>& c,
+                         const MatmulOptions& options = {});
 
 /// The same with b packed before.
-void matmul(const TensorView<const float, 2>& a, const PackedMatrix& b, const TensorView<float, 2>& c,
-            const MatmulOptions& options = {});
+HEADWISE_API void matmul(const TensorView<const float, 2>& a, const PackedMatrix& b, const TensorView<float, 2>& c,
+                         const MatmulOptions& options = {});
 
 /// A batch of products c[i] = alpha * a[i] * b[i] + beta * c[i]: a [batch, m, k], b [batch, k, n], c [batch, m, n]; a batch stride
 /// of 0 repeats an input. bias and activation apply to each product; residual must be empty.
-void matmul(const TensorView<const float, 3>& a, const TensorView<const float, 3>& b, const TensorView<float, 3>& c,
-            const MatmulOptions& options = {});
+HEADWISE_API void matmul(const TensorView<const float, 3>& a, const TensorView<const float, 3>& b, const TensorView<float, 3>& c,
+                         const MatmulOptions& options = {});
 
 }  // namespace headwise

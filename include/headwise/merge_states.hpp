@@ -1,5 +1,6 @@
 #pragma once
 
+#include "headwise/export.hpp"
 #include "headwise/tensor.hpp"
 
 namespace headwise {
@@ -16,7 +17,7 @@ struct AttentionState {
     TensorView<const float, 4> out{};
     TensorView<const float, 3> log_sum_exp{};
 };
-void merge_states(const AttentionState& a, const AttentionState& b, const TensorView<float, 4>& out,
-                  const TensorView<float, 3>& log_sum_exp);
+HEADWISE_API void merge_states(const AttentionState& a, const AttentionState& b, const TensorView<float, 4>& out,
+                               const TensorView<float, 3>& log_sum_exp);
 
 }  // namespace headwise

@@ -2,10 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
-#include <vector>
 
 #include "headwise/attention.hpp"
+#include "headwise/export.hpp"
 #include "headwise/matmul.hpp"
 #include "headwise/tensor.hpp"
 
@@ -40,16 +41,16 @@ struct MultiHeadAttentionShape {
 class MultiHeadAttention {
   public:
     /// Packs the weights for options.isa or else active_isa(), whatever that is later. Throws Error.
-    MultiHeadAttention(const MultiHeadAttentionShape& shape, const MultiHeadAttentionWeights& weights,
-                       const AttentionOptions& options = {});
+    HEADWISE_API MultiHeadAttention(const MultiHeadAttentionShape& shape, const MultiHeadAttentionWeights& weights,
+                                    const AttentionOptions& options = {});
 
     /// Self-attention: x [batch, length, model_dim] -> out [batch, length, out_dim]; last stride 1, out overlaps nothing.
-    void forward(const TensorView<const float, 3>& x, const TensorView<float, 3>& out) const;
+    HEADWISE_API void forward(const TensorView<const float, 3>& x, const TensorView<float, 3>& out) const;
 
     /// Cross-attention: queries from x [batch, length, model_dim], keys and values from context [batch, context_length,
     /// context_dim]. Not for a layer with one packed weight.
-    void forward(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context,
-                 const TensorView<float, 3>& out) const;
+    HEADWISE_API void forward(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context,
+                              const TensorView<float, 3>& out) const;
 
   private:
     void check(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context,
@@ -62,8 +63,8 @@ class MultiHeadAttention {
     AttentionOptions options_;
     std::int64_t model_dim_ = 0, context_dim_ = 0, out_dim_ = 0;
     PackedMatrix query_, key_, value_, qkv_, output_;  // either qkv_ or the three are filled
-    // Biases, copied: empty where the layer has none.
-    std::vector<float> query_bias_, key_bias_, value_bias_, qkv_bias_, output_bias_;
+    // Biases, copied: null where the layer has none.
+    std::unique_ptr<float[]> query_bias_, key_bias_, value_bias_, qkv_bias_, output_bias_;
 };
 
 }  // namespace headwise

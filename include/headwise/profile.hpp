@@ -4,6 +4,8 @@
 #include <memory>
 #include <span>
 
+#include "headwise/export.hpp"
+
 namespace headwise {
 
 /// One task: a piece of work as one worker did it. A task of attention is some query rows of one key/value head, and with split
@@ -45,22 +47,22 @@ class Profile {
         std::int64_t runs = 1024;              ///< at least 1
     };
     /// Throws Error where a capacity is out of range, std::bad_alloc where there is no memory for it: 88 bytes a task.
-    Profile();
-    explicit Profile(const Capacity& capacity);
-    ~Profile();
+    HEADWISE_API Profile();
+    HEADWISE_API explicit Profile(const Capacity& capacity);
+    HEADWISE_API ~Profile();
     Profile(const Profile&) = delete;
     Profile& operator=(const Profile&) = delete;
 
     /// Forgets all records, and what was dropped. Not while a call is being recorded; times go on from the same beginning.
-    void clear() noexcept;
+    HEADWISE_API void clear() noexcept;
 
-    int workers() const noexcept;
+    HEADWISE_API int workers() const noexcept;
     /// In the order of their starts.
-    std::span<const RunRecord> runs() const noexcept;
+    HEADWISE_API std::span<const RunRecord> runs() const noexcept;
     /// Of one lane in [0, workers()), in the order of their starts. One ends when the next of its run starts.
-    std::span<const TaskRecord> tasks(int worker) const noexcept;
+    HEADWISE_API std::span<const TaskRecord> tasks(int worker) const noexcept;
     /// Tasks and runs that were not recorded for want of room; tasks of lanes beyond workers() and of dropped runs among them.
-    std::int64_t dropped() const noexcept;
+    HEADWISE_API std::int64_t dropped() const noexcept;
 
     struct Storage;  ///< internal
     Storage* storage() const noexcept { return storage_.get(); }
@@ -75,8 +77,8 @@ class Profile {
 /// within task_arena::execute(), not around it. One profile is used by one calling thread at a time.
 class ProfileScope {
   public:
-    explicit ProfileScope(Profile& profile) noexcept;
-    ~ProfileScope();
+    HEADWISE_API explicit ProfileScope(Profile& profile) noexcept;
+    HEADWISE_API ~ProfileScope();
     ProfileScope(const ProfileScope&) = delete;
     ProfileScope& operator=(const ProfileScope&) = delete;
 

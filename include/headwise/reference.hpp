@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "headwise/attention.hpp"
+#include "headwise/export.hpp"
 #include "headwise/matmul.hpp"
 #include "headwise/tensor.hpp"
 
@@ -14,29 +15,31 @@ namespace headwise::reference {
 /// c = alpha * a * b + beta * c. a [m, k], b [k, n], c [m, n], any strides. With alpha = 0 what a and b hold does not matter, with
 /// beta = 0 what c held.
 template <class T>
-void matmul(const TensorView<const T, 2>& a, const TensorView<const T, 2>& b, const TensorView<T, 2>& c, T alpha = 1, T beta = 0);
+HEADWISE_API void matmul(const TensorView<const T, 2>& a, const TensorView<const T, 2>& b, const TensorView<T, 2>& c, T alpha = 1,
+                         T beta = 0);
 
 /// In place, over each row of x [rows, columns]: exp(x - max) / sum.
 template <class T>
-void softmax(const TensorView<T, 2>& x);
+HEADWISE_API void softmax(const TensorView<T, 2>& x);
 
 /// activation(x) as the engine's epilogue defines it.
 template <class T>
-T activate(Activation activation, T x);
+HEADWISE_API T activate(Activation activation, T x);
 
 /// query [B, Hq, Sq, D], key [B, Hkv, Skv, D], value [B, Hkv, Skv, Dv], out [B, Hq, Sq, Dv]. Holds one row of weights.
 /// `scale`, when not given, is 1/sqrt(D) in T. `rules` says the rest: all of it but query, key, value, out and log_sum_exp, which
 /// are given here in T. `log_sum_exp` [B, Hq, Sq] is left out by default.
 template <class T>
-void attention(const TensorView<const T, 4>& query, const TensorView<const T, 4>& key, const TensorView<const T, 4>& value,
-               const TensorView<T, 4>& out, const AttentionOptions& options = {}, const AttentionArguments& rules = {},
-               const TensorView<T, 3>& log_sum_exp = {});
+HEADWISE_API void attention(const TensorView<const T, 4>& query, const TensorView<const T, 4>& key,
+                            const TensorView<const T, 4>& value, const TensorView<T, 4>& out, const AttentionOptions& options = {},
+                            const AttentionArguments& rules = {}, const TensorView<T, 3>& log_sum_exp = {});
 
 /// weights [B, Hq, Sq, longest key length]: what attention() multiplies the values with; 0 where a key is not seen. rules.value and
 /// rules.out do not matter.
 template <class T>
-void attention_weights(const TensorView<const T, 4>& query, const TensorView<const T, 4>& key, const TensorView<T, 4>& weights,
-                       const AttentionOptions& options = {}, const AttentionArguments& rules = {});
+HEADWISE_API void attention_weights(const TensorView<const T, 4>& query, const TensorView<const T, 4>& key,
+                                    const TensorView<T, 4>& weights, const AttentionOptions& options = {},
+                                    const AttentionArguments& rules = {});
 
 /// The multi-head layer; weights [out_features, in_features], biases may be null. x [B, S, E], context [B, C, Ec], out [B, S, Eo].
 template <class T>
@@ -49,8 +52,8 @@ struct MultiHeadWeights {
 };
 
 template <class T>
-void multi_head_attention(const TensorView<const T, 3>& x, const TensorView<const T, 3>& context, std::int64_t num_heads,
-                          std::int64_t num_kv_heads, const MultiHeadWeights<T>& weights, const TensorView<T, 3>& out,
-                          const AttentionOptions& options = {});
+HEADWISE_API void multi_head_attention(const TensorView<const T, 3>& x, const TensorView<const T, 3>& context,
+                                       std::int64_t num_heads, std::int64_t num_kv_heads, const MultiHeadWeights<T>& weights,
+                                       const TensorView<T, 3>& out, const AttentionOptions& options = {});
 
 }  // namespace headwise::reference

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "headwise/export.hpp"
 #include "headwise/tensor.hpp"
 
 namespace headwise {
@@ -31,14 +32,14 @@ struct RopeAngles;  // the engine's own
 class RopeTable {
   public:
     /// For the positions -(positions - 1) to positions - 1; `positions` is 1 to 2^31.
-    RopeTable(const RopeOptions& options, std::int64_t positions);
+    HEADWISE_API RopeTable(const RopeOptions& options, std::int64_t positions);
 
     const RopeOptions& options() const noexcept { return options_; }
     std::int64_t positions() const noexcept { return positions_; }
 
     /// Writes the angles of `position`, 0 to positions() - 1, to `to` [dims]: dims / 2 cosines, then as many sines. The angles of
     /// -position are the negative ones.
-    void angles(std::int64_t position, float* to) const noexcept;
+    HEADWISE_API void angles(std::int64_t position, float* to) const noexcept;
 
     /// For the engine.
     const RopeAngles& engine_angles() const noexcept { return *angles_; }
@@ -53,7 +54,7 @@ class RopeTable {
 /// is at least the table's dims; out may be x itself (same data and strides), else they must not overlap. `positions` [batch or 1,
 /// length] gives each token's position; without (data null) token i sits at first_position + i. Throws Error before anything is
 /// written; a position beyond the table is one. Thread-safe.
-void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const RopeTable& table,
-                const TensorView<const std::int32_t, 2>& positions = {}, std::int64_t first_position = 0);
+HEADWISE_API void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const RopeTable& table,
+                             const TensorView<const std::int32_t, 2>& positions = {}, std::int64_t first_position = 0);
 
 }  // namespace headwise

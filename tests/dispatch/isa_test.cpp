@@ -17,7 +17,7 @@ namespace {
 constexpr Isa kAll[] = {Isa::scalar, Isa::sse4_2, Isa::avx2, Isa::avx512, Isa::neon};
 
 bool is_available(Isa isa) {
-    const auto& available = available_isas();
+    const auto available = available_isas();
     return std::find(available.begin(), available.end(), isa) != available.end();
 }
 

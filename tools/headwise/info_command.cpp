@@ -70,7 +70,7 @@ void print_json(const Peaks& peaks) {
     };
     const Json json{{"schema", "headwise.info/1"},
                     {"cpu", cpu.model},
-                    {"features", cpu.features},
+                    {"features", std::vector(cpu.features.begin(), cpu.features.end())},
                     {"isa", isa_name(active_isa())},
                     {"isa_reason", isa_reason()},
                     {"available_isas", available_names()},

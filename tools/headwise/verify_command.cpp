@@ -116,7 +116,8 @@ void verify(const VerifyArguments& arguments, const std::string& isa) {
     if (arguments.threads) check_threads({*arguments.threads});
     const IsaKeeper keeper;
     choose_isa(isa);
-    Verification(arguments, isa.empty() ? available_isas() : std::vector{active_isa()}).run();
+    Verification(arguments, isa.empty() ? std::vector(available_isas().begin(), available_isas().end()) : std::vector{active_isa()})
+        .run();
 }
 
 }  // namespace
