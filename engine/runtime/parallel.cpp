@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "engine/runtime/itt.hpp"
+#include "engine/runtime/keep_loaded.hpp"
 #include "headwise/cpu.hpp"
 
 namespace headwise::runtime {
@@ -67,6 +68,7 @@ void run_lanes(int lanes, std::int64_t items, const StartLane& start_lane) {
             }
         }
     };
+    keep_loaded();
     in_callers_environment([&](tbb::task_group_context& context) {
         tbb::parallel_for(tbb::blocked_range<int>(0, lanes, 1), draw_items, tbb::simple_partitioner{}, context);
     });
