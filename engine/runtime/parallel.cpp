@@ -13,6 +13,7 @@
 
 #include "engine/runtime/itt.hpp"
 #include "engine/runtime/keep_loaded.hpp"
+#include "engine/runtime/process_end.hpp"
 #include "headwise/cpu.hpp"
 
 namespace headwise::runtime {
@@ -44,11 +45,13 @@ void in_callers_environment(const Function& function) {
 // the counter run out. start_lane(lane) gives what a lane calls with each (item, upcoming) and destroys in the end.
 template <class StartLane>
 void run_lanes(int lanes, std::int64_t items, const StartLane& start_lane) {
-    if (lanes <= 1) {
+    const auto run_alone = [&] {
         auto run = start_lane(0);
         for (std::int64_t item = 0; item < items; ++item) run(item, item + 1 < items ? item + 1 : kUnknownItem);
-        return;
-    }
+    };
+    if (lanes <= 1) return run_alone();
+    const WorkerUse use;
+    if (!use.allowed()) return run_alone();
     // Who draws an item sees all that was written before the call, and the caller in the end all that the items wrote. oneTBB
     // promises as much, out of ThreadSanitizer's sight.
     std::atomic<std::int64_t> next;
@@ -131,6 +134,7 @@ struct CollectedBody {
 }  // namespace
 
 int available_workers() noexcept {
+    if (is_ending()) return 1;
     return available_workers(tbb::this_task_arena::max_concurrency(), tbb::info::default_concurrency(), cpu_info().cpu_quota);
 }
 
