@@ -8,7 +8,8 @@ import warnings
 
 
 def fail(message):
-    sys.exit(f"{os.path.basename(sys.argv[0])}: {message}")
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    sys.exit(f"{os.path.basename(sys.argv[0])}: {escaped}")
 
 
 def load(path, schema, entries, command):

@@ -131,7 +131,8 @@ TEST_CASE("a name that is too long ends in an ellipsis, wide characters count tw
 }
 
 TEST_CASE("names cannot steer the terminal") {
-    CHECK(lines({run(1, {}, "a\x1b[31mb\nc\u202ed\u009be")}, 80).at(0) == "auto, 1 thread, 100 µs: a?[31mb?c?d?e");
+    CHECK(lines({run(1, {}, "a\x1b[31mb\nc\u202ed\u009be")}, 80).at(0) ==
+          "auto, 1 thread, 100 µs: a\\x1b[31mb\\x0ac\\u202ed\\x9be");
 }
 
 TEST_CASE("runs stand one below the other, an empty line between them") {

@@ -333,6 +333,27 @@ class Compare(Case):
         with open(table, encoding="utf-8") as file:
             self.assertEqual(file.read().count("\n"), 2)
 
+    def test_paths_cannot_steer_the_terminal(self):
+        """One name in all that people read: escape, a new line, the direction of writing, a byte that is no UTF-8."""
+        name, shown = os.fsdecode(b"odd\x1b[31m\nheadwise: forged\xe2\x80\xae\xff.safetensors"), "odd\\x1b[31m\\x0aheadwise: forged\\u202e\\xff.safetensors"
+        path = self.path(name)
+        tensors = {name: ([1, 2, 3, 4], [1.0] * 24) for name in "qkv"}
+        write_safetensors(path, tensors)
+        for arguments in (["run", "--input", path, "--output", path + "2"], ["compare", "--input", path, "--threads", "1"], ["profile", "--input", path, "--threads", "1", "--repeat", "1"]):
+            result = headwise(*arguments)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertIn(shown, result.stdout)
+            self.assertNotRegex(result.stdout, "[\x1b\u202e]|\nheadwise: forged")
+        write_safetensors(path, {**tensors, "surplus": ([1], [1.0]), "v": ([1, 2, 2, 4], [1.0] * 16)})
+        for arguments in (["run", "--input", path, "--output", path + "2"], ["compare", "--input", path], ["profile", "--input", path], ["run", "--input", path + "3", "--output", path],
+                          ["compare", "--case", path], ["compare", "--suite", path], ["profile", "--case", "matmul:m=8,n=8,k=8", "--schedule", path], ["compare", "--plot", path],
+                          ["compare", "--data", path], ["compare", "--isa", path], ["profile", "--case", "matmul:m=8,n=8,k=8", "--json", path + "/x"]):
+            with self.subTest(arguments=arguments[:2]):
+                result = headwise(*arguments)
+                self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1))
+                self.assertIn(shown.removesuffix(".safetensors"), result.stderr)
+                self.assertNotRegex(result.stderr, "[\x1b\u202e]")
+
     def test_real_suite(self):
         result = headwise("compare", "--suite", "real", "--threads", "1", "--data", DATA)
         self.assertEqual((result.returncode, result.stderr), (0, ""))

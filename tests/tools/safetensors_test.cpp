@@ -209,6 +209,8 @@ TEST_CASE("control characters of names are escaped in every message") {
         CHECK(!contains(error, "\x1b"));
         CHECK(!contains(error, "\xc2\x9b"));
     }
+    CHECK(printable("\xe2\x80\xae\xe2\x80\xa8\xe4\xb8\x96\xf0\x9f\x98\x80") == "\\u202e\\u2028\xe4\xb8\x96\xf0\x9f\x98\x80");
+    CHECK(printable("\x80\xff\xc0\x8a\xe2\x80") == "\\x80\\xff\\xc0\\x8a\\xe2\\x80");  // no UTF-8
     CHECK(printable("a\n\x7f\xc2\x9b\xc3\xa9") == "a\\x0a\\x7f\\x9b\xc3\xa9");
     CHECK(printable_name(std::string(63, 'x') + "\xc3\xa9") == std::string(63, 'x') + "...");
 }

@@ -15,6 +15,7 @@
 #include "machine_probe.hpp"
 #include "output_file.hpp"
 #include "plot.hpp"
+#include "printable.hpp"
 #include "progress_bar.hpp"
 #include "report.hpp"
 #include "usage_error.hpp"
@@ -42,7 +43,7 @@ class Comparer {
   public:
     Comparer(const std::vector<int>& thread_counts, const std::vector<SuiteEntry>& suite)
         : probe_(active_isa()), progress_(1 + static_cast<int>(suite.size() * (thread_counts.size() + 1))) {
-        for (const SuiteEntry& entry : suite) name_width_ = std::max(name_width_, entry.name.size());
+        for (const SuiteEntry& entry : suite) name_width_ = std::max(name_width_, printable(entry.name).size());
         progress_.show("peaks of this machine");
         for (const int threads : thread_counts) teams_.push_back(std::make_unique<ThreadTeam>(threads));
         comparison_ = {measure_peaks(probe_, teams_), {}};

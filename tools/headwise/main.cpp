@@ -18,8 +18,7 @@ namespace {
 constexpr int kFailure = 1, kBadUsage = 2;
 
 /// A standard error that cannot be written to is no reason to fail in another way.
-int report(std::string message, int code) {
-    std::ranges::replace(message, '\n', ' ');
+int report(const std::string& message, int code) {
     std::fputs(fmt::format("headwise: {}\n", headwise::tools::printable(message)).c_str(), stderr);
     return code;
 }
@@ -66,7 +65,9 @@ int main(int argc, char** argv) {
     } catch (const CLI::Success& success) {  // --help, --version
         return report_output(program.exit(success));
     } catch (const CLI::ParseError& error) {
-        return report(error.what(), kBadUsage);
+        std::string message = error.what();
+        std::ranges::replace(message, '\n', ' ');  // CLI11's own
+        return report(message, kBadUsage);
     } catch (const headwise::tools::UsageError& error) {
         return report(error.what(), kBadUsage);
     } catch (const headwise::Error& error) {

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "printable.hpp"
 #include "thread_team.hpp"
 
 namespace headwise::tools {
@@ -32,9 +33,9 @@ void ProgressBar::show(std::string_view text) {
     if (!visible_) return;
     const int filled = kWidth * std::min(done_, steps_) / steps_;
     // 79 columns, or the line would wrap in a narrow terminal and could not be taken back.
-    const std::string line =
-        fmt::format("[{}{}] {:>3.0f} % {:>4.0f} s  {}", std::string(static_cast<std::size_t>(filled), '#'),
-                    std::string(static_cast<std::size_t>(kWidth - filled), '.'), 100.0 * done_ / steps_, now() - start_, text);
+    const std::string line = fmt::format("[{}{}] {:>3.0f} % {:>4.0f} s  {}", std::string(static_cast<std::size_t>(filled), '#'),
+                                         std::string(static_cast<std::size_t>(kWidth - filled), '.'), 100.0 * done_ / steps_,
+                                         now() - start_, printable(text));
     std::fputs(fmt::format("\r\033[K{:.79}", line).c_str(), stderr);
     std::fflush(stderr);
 }

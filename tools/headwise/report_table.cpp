@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "printable.hpp"
 #include "report.hpp"
 #include "report_machine.hpp"
 
@@ -41,7 +42,7 @@ std::string table_row(std::span<const CaseResult> results, std::size_t name_widt
     const CaseResult& last = results.back();
     const Accuracy& accuracy = last.accuracy;
     std::string text =
-        fmt::format("{:<{}} {:>7}", last.name, name_width,
+        fmt::format("{:<{}} {:>7}", printable(last.name), name_width,
                     last.checked() ? rate(accuracy.naive_gflops) + (accuracy.rows < accuracy.total_rows ? "*" : " ") : "- ");
     for (const CaseResult& result : results) text += fmt::format("  {:>7} {:<14}", rate(result.gflops()), share(result));
     if (!last.checked()) return text + fmt::format("  {:>7}  {:>8} {:>8}\n", "-", "-", "-");
@@ -66,9 +67,9 @@ std::string table_notes(const Comparison& comparison) {
     }
     for (const CaseResult& result : comparison.results) {
         if (result.threads != comparison.thread_counts.back() || !result.accuracy.engine_to_model) continue;
-        text +=
-            fmt::format("{}: differs from the model's own output by at most {:.1e} (naive: {:.1e}; largest value {:.2g})\n",
-                        result.name, *result.accuracy.engine_to_model, *result.accuracy.naive_to_model, result.accuracy.largest);
+        text += fmt::format("{}: differs from the model's own output by at most {:.1e} (naive: {:.1e}; largest value {:.2g})\n",
+                            printable(result.name), *result.accuracy.engine_to_model, *result.accuracy.naive_to_model,
+                            result.accuracy.largest);
     }
     return text;
 }

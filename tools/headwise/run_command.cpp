@@ -20,6 +20,7 @@
 #include "headwise/reference.hpp"
 #include "memory_limit.hpp"
 #include "output_file.hpp"
+#include "printable.hpp"
 #include "thread_team.hpp"
 
 namespace headwise::tools {
@@ -188,7 +189,7 @@ void run(const RunArguments& arguments) {
     write_safetensors(arguments.output, written);
     std::vector<std::string> names;
     for (const WrittenTensor& tensor : written) names.push_back(fmt::format("{} [{}]", tensor.name, fmt::join(tensor.shape, ", ")));
-    fmt::print("{}: {} {}", arguments.output, fmt::join(names, ", "), how);
+    fmt::print("{}: {} {}", printable(arguments.output), fmt::join(names, ", "), how);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <array>
 #include <tuple>
 
+#include "printable.hpp"
 #include "profile/profile_reports.hpp"
 #include "report_machine.hpp"
 
@@ -91,9 +92,9 @@ std::string heads_text(const ProfiledRun& run) {
 }  // namespace
 
 std::string profile_text(const ProfiledRun& run) {
-    std::string text =
-        fmt::format("\n{}: {}, schedule {}: {} in {} tasks, the median of {}\n", run.name, threads_text(run.recording.threads),
-                    schedule_name(run.schedule), duration(run.recording.seconds), run.recording.tasks.size(), run.repeats);
+    std::string text = fmt::format("\n{}: {}, schedule {}: {} in {} tasks, the median of {}\n", printable(run.name),
+                                   threads_text(run.recording.threads), schedule_name(run.schedule),
+                                   duration(run.recording.seconds), run.recording.tasks.size(), run.repeats);
     if (run.recording.dropped > 0)
         text +=
             fmt::format("  INCOMPLETE  {} records had no room: times of heads and workers are too low\n", run.recording.dropped);
@@ -105,7 +106,8 @@ std::string profile_text(const ProfiledRun& run) {
 
 std::string what_if_text(std::span<const ProfiledRun> runs_of_case) {
     const ProfiledRun& run = runs_of_case.front();
-    std::string text = fmt::format("\n{}: speedup on other numbers of workers, simulated\n  {:<16}", run.name, "workers");
+    std::string text =
+        fmt::format("\n{}: speedup on other numbers of workers, simulated\n  {:<16}", printable(run.name), "workers");
     for (const int workers : kShownWorkers) text += fmt::format("{:>8}", workers);
     text += "\n";
     const WhatIf* one = predicted(run, 1, AttentionSchedule::automatic);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "printable.hpp"
 #include "profile_document.hpp"
 #include "profile_glyphs.hpp"
 
@@ -24,19 +25,13 @@ std::pair<char32_t, std::size_t> code_point(const std::string& text, std::size_t
     return {point, size};
 }
 
-/// Control characters, and those that turn the direction of what follows.
-bool steers_terminal(char32_t c) {
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
-           (c >= 0x2066 && c <= 0x2069);
-}
-
 /// From Hangul on every character counts as two columns: some are, and none is wider.
 int columns_of(char32_t c) {
     return c >= 0x1100 ? 2 : 1;
 }
 
 /// The text in at most so many columns; "…" stands for what is cut off.
-std::string printable(const std::string& text, int columns) {
+std::string in_columns(const std::string& text, int columns) {
     std::string result;
     std::size_t size_before_cut = 0;
     int used = 0;
@@ -44,7 +39,7 @@ std::string printable(const std::string& text, int columns) {
         const auto [point, size] = code_point(text, at);
         used += columns_of(point);
         if (used > columns) return result.substr(0, size_before_cut) + "…";
-        result += steers_terminal(point) ? "?" : text.substr(at, size);
+        result += text.substr(at, size);
         if (used < columns) size_before_cut = result.size();
         at += size;
     }
@@ -146,7 +141,7 @@ std::string run_timeline(const ProfileJson& run, int columns) {
     for (const ProfileJson& task : run.at("tasks"))
         add_task(task, glyphs.glyph(task), scale, times.at(task.at("worker").get<int>()));
 
-    std::string text = printable(title + run.at("case").get<std::string>(), columns) + "\n";
+    std::string text = in_columns(title + printable(run.at("case").get<std::string>()), columns) + "\n";
     for (const ProfileJson& worker : workers) {
         const int number = worker.at("worker").get<int>();
         const double busy = worker.at("busy_us").get<double>(), idle = worker.at("idle_us").get<double>();
