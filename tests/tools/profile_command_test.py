@@ -102,6 +102,9 @@ class Profile(Case):
         jsonschema.Draft202012Validator.check_schema(schema)
         jsonschema.validate(profile, schema, jsonschema.Draft202012Validator)
         self.assertEqual({run["operation"] for run in profile["runs"]}, {"attention", "matmul", "layer"})
+        for value, valid in (("inf", True), ("nan", True), (None, False), ("fast", False)):
+            odd = {**profile, "runs": [{**profile["runs"][0], "metrics": {**profile["runs"][0]["metrics"], "speedup": value}}]}
+            self.assertEqual(jsonschema.Draft202012Validator(schema).is_valid(odd), valid, value)
         broken = {**profile, "runs": [{**profile["runs"][0], "seconds": None}]}
         with self.assertRaises(jsonschema.ValidationError):
             jsonschema.validate(broken, schema, jsonschema.Draft202012Validator)

@@ -2,11 +2,11 @@
 
 #include <cstdio>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "commands.hpp"
 #include "engine_options.hpp"
 #include "headwise/cpu.hpp"
+#include "json_text.hpp"
 #include "machine_probe.hpp"
 
 namespace headwise::tools {
@@ -86,7 +86,7 @@ void print_json(const Peaks& peaks) {
                       {"detected", cpu.caches.detected}}},
                     {"fma_peak_gflops", by_threads(peaks.multiply_add_gflops)},
                     {"read_bandwidth_gbs", by_threads(peaks.read_gigabytes)}};
-    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}", json_text(json, 2));
 }
 
 }  // namespace

@@ -13,10 +13,11 @@ std::string table_header(const Comparison& comparison, std::size_t name_width);
 std::string table_row(std::span<const CaseResult> results, std::size_t name_width);
 std::string table_notes(const Comparison& comparison);
 
-/// The schema "headwise.compare/1", and more fields beside.
+/// The schema "headwise.compare/1", and more fields beside. What is not finite is "inf", "-inf" or "nan", what is not known null:
+/// json_text.hpp.
 std::string comparison_json(const Comparison& comparison);
 
-/// A line for each result, with a header; RFC 4180.
+/// A line for each result, with a header; RFC 4180. What is not finite is inf, -inf or nan, what is not known empty.
 std::string comparison_csv(const Comparison& comparison);
 
 /// The text as one field, in quotes where it must be.

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 
+#include "json_text.hpp"
 #include "report.hpp"
 #include "report_machine.hpp"
 #include "report_shape.hpp"
@@ -78,7 +78,7 @@ Json result_json(const CaseResult& result) {
 std::string comparison_json(const Comparison& comparison) {
     Json json{{"schema", "headwise.compare/1"}, {"machine", machine_json(comparison)}, {"results", Json::array()}};
     for (const CaseResult& result : comparison.results) json["results"].push_back(result_json(result));
-    return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+    return json_text(json, 2);
 }
 
 }  // namespace headwise::tools

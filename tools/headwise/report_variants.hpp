@@ -25,6 +25,7 @@ std::string variant_notes(const VariantComparison& comparison);
 ///   yardstick, yardstick_unit what it took turns with: the plain case's GF/s, or the GB/s of reading
 ///   rounds, calls_per_round
 ///   wrong, max_abs_error, naive_max_abs_error, checked_rows    against the naive f64 loops; a wrong result is not measured
+/// A number that is not finite is the string "inf", "-inf" or "nan".
 std::string variants_json(const VariantComparison& comparison);
 
 /// The same without shape, quartiles, rounds: a line for each result, with a header; RFC 4180. What is null above is empty.

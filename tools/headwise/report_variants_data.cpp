@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "json_text.hpp"
 #include "report.hpp"
 #include "report_machine.hpp"
 #include "report_shape.hpp"
@@ -53,7 +54,7 @@ std::string variants_json(const VariantComparison& comparison) {
                                 {"machine", machine_json(comparison)},
                                 {"results", nlohmann::ordered_json::array()}};
     for (const VariantResult& result : comparison.results) json["results"].push_back(variant_json(result));
-    return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    return json_text(json, 2);
 }
 
 std::string variants_csv(const VariantComparison& comparison) {

@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "json_text.hpp"
 #include "profile_document.hpp"
 #include "profile_page.hpp"
 
@@ -29,8 +30,7 @@ std::string profile_html(const std::string& json) {
     const std::size_t place = kProfilePage.find(kMarker);
     if (place == std::string_view::npos) throw std::logic_error("profile_page.html has no place for the profile");
     std::string page(kProfilePage);
-    page.replace(place, kMarker.size(),
-                 script_safe(parse_profile(json).dump(-1, ' ', false, ProfileJson::error_handler_t::replace)));
+    page.replace(place, kMarker.size(), script_safe(json_text(parse_profile(json), -1)));
     return page;
 }
 

@@ -1,5 +1,4 @@
-#include <nlohmann/json.hpp>
-
+#include "json_text.hpp"
 #include "profile/profile_reports.hpp"
 
 namespace headwise::tools {
@@ -128,7 +127,7 @@ std::string profile_json(const ProfileReport& report) {
                       {"read_gb_per_s", rates_by_threads(report.peaks.read_gigabytes)},
                       {"counters", report.counters}}},
                     {"runs", list(report.runs, run_json)}};
-    return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+    return json_text(json, 1);
 }
 
 }  // namespace headwise::tools

@@ -16,23 +16,25 @@ const element = (tag, attributes = {}, ...children) => fill(document.createEleme
 const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
 const UNKNOWN = "–";
+/** What stands for a number that is none: "inf", "-inf" and "nan" say which. */
+const noNumber = (value) => (["inf", "-inf", "nan"].includes(value) ? value : UNKNOWN);
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 /** Three digits that count, as 1.23, 12.3, 123, 1230. */
 function figure(value) {
-  if (!known(value)) return UNKNOWN;
+  if (!known(value)) return noNumber(value);
   const size = Math.abs(value);
   return value.toFixed(size === 0 || size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 4);
 }
 function duration(us) {
-  if (!known(us)) return UNKNOWN;
+  if (!known(us)) return noNumber(us);
   const size = Math.abs(us);
   if (size >= 1e6) return `${figure(us / 1e6)} s`;
   if (size >= 1e3) return `${figure(us / 1e3)} ms`;
   return size >= 1 || size === 0 ? `${figure(us)} µs` : `${figure(us * 1e3)} ns`;
 }
-const percent = (share) => (known(share) ? `${(100 * share).toFixed(1)} %` : UNKNOWN);
-const times = (ratio) => (known(ratio) ? `${ratio.toFixed(2)}×` : UNKNOWN);
+const percent = (share) => (known(share) ? `${(100 * share).toFixed(1)} %` : noNumber(share));
+const times = (ratio) => (known(ratio) ? `${ratio.toFixed(2)}×` : noNumber(ratio));
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 const isProduct = (task) => task.kernel === "matmul";

@@ -8,6 +8,7 @@
 #include <map>
 #include <vector>
 
+#include "json_text.hpp"
 #include "profile_document.hpp"
 
 namespace headwise::tools {
@@ -123,7 +124,7 @@ std::string profile_trace(const std::string& json) {
         {"displayTimeUnit", "ns"},
         {"otherData", {{"program", "headwise"}, {"version", profile.at("version")}, {"machine", profile.at("machine")}}},
         {"traceEvents", std::move(events)}};
-    return trace.dump(-1, ' ', false, ProfileJson::error_handler_t::replace) + "\n";
+    return json_text(trace, -1);
 }
 
 }  // namespace headwise::tools
