@@ -14,6 +14,7 @@
 #include "engine/runtime/itt.hpp"
 #include "engine/runtime/keep_loaded.hpp"
 #include "engine/runtime/process_end.hpp"
+#include "engine/runtime/thread_sanitizer.hpp"
 #include "headwise/cpu.hpp"
 
 namespace headwise::runtime {
@@ -39,43 +40,70 @@ void in_callers_environment(const Function& function) {
     tbb::this_task_arena::isolate([&] { function(context); });
 }
 
+/// What the lanes of one loop share. start_lane(lane) gives what a lane calls with each (item, upcoming) and destroys in the end.
+template <class StartLane>
+class Lanes {
+  public:
+    Lanes(int lanes, std::int64_t items, const StartLane& start_lane) : lanes_(lanes), items_(items), start_lane_(start_lane) {}
+
+    /// Draws items until none is left. That a lane sees all that was written before the loop, and the caller in the end all that
+    /// the lanes wrote, is oneTBB's promise. The counter orders nothing: items of one loop must not need each other's results.
+    void run(int lane) {
+        std::int64_t item = draw();
+        if (item >= items_) return;
+        auto run_item = start_lane_(lane);
+        while (item < items_) {
+            // Towards the end nobody holds an item in reserve: another worker may be free for it sooner.
+            const std::int64_t upcoming = item + kReserveUntil * lanes_ < items_ ? draw() : kUnknownItem;
+            // The others may have drawn the rest meanwhile.
+            run_item(item, upcoming < items_ ? upcoming : kUnknownItem);
+            item = upcoming == kUnknownItem ? draw() : upcoming;
+        }
+    }
+
+    const char before = 0, after = 0;  ///< addresses for ThreadSanitizer: the loop begins, a lane ends
+
+  private:
+    std::int64_t draw() { return next_.fetch_add(1, std::memory_order_relaxed); }
+
+    const int lanes_;
+    const std::int64_t items_;
+    const StartLane& start_lane_;
+    std::atomic<std::int64_t> next_ = 0;
+};
+
+/// The lanes as a body of oneTBB's, which copies it from thread to thread: until the order is there, ThreadSanitizer must not look.
+template <class Lanes>
+struct LaneTask {
+    Lanes* lanes;
+    HEADWISE_UNWATCHED void operator()(const tbb::blocked_range<int>& range) const {
+        acquire_order(&lanes->before);
+        for (int lane = range.begin(); lane != range.end(); ++lane) lanes->run(lane);
+        release_order(&lanes->after);
+    }
+};
+
 // One oneTBB task per worker, each drawing items until none is left, rather than one per item: scratch memory belongs to a worker
 // and not to a thread, so its amount is known beforehand and nested or foreign arenas do no harm; the order of the items is kept
 // (costliest first is then list scheduling); and a run makes a handful of tasks whatever its size. A task that starts late finds
-// the counter run out. start_lane(lane) gives what a lane calls with each (item, upcoming) and destroys in the end.
+// the counter run out.
 template <class StartLane>
-void run_lanes(int lanes, std::int64_t items, const StartLane& start_lane) {
+void run_lanes(int count, std::int64_t items, const StartLane& start_lane) {
     const auto run_alone = [&] {
         auto run = start_lane(0);
         for (std::int64_t item = 0; item < items; ++item) run(item, item + 1 < items ? item + 1 : kUnknownItem);
     };
-    if (lanes <= 1) return run_alone();
+    if (count <= 1) return run_alone();
     const WorkerUse use;
     if (!use.allowed()) return run_alone();
-    // Who draws an item sees all that was written before the call, and the caller in the end all that the items wrote. oneTBB
-    // promises as much, out of ThreadSanitizer's sight.
-    std::atomic<std::int64_t> next;
-    next.store(0, std::memory_order_release);
-    const auto draw_items = [&](const tbb::blocked_range<int>& range) {
-        const auto draw = [&] { return next.fetch_add(1, std::memory_order_acq_rel); };
-        for (int lane = range.begin(); lane != range.end(); ++lane) {
-            std::int64_t item = draw();
-            if (item >= items) continue;
-            auto run = start_lane(lane);
-            while (item < items) {
-                // Towards the end nobody holds an item in reserve: another worker may be free for it sooner.
-                const std::int64_t upcoming = item + kReserveUntil * lanes < items ? draw() : kUnknownItem;
-                // The others may have drawn the rest meanwhile.
-                run(item, upcoming < items ? upcoming : kUnknownItem);
-                item = upcoming == kUnknownItem ? draw() : upcoming;
-            }
-        }
-    };
     keep_loaded();
+    Lanes<StartLane> lanes(count, items, start_lane);
+    release_order(&lanes.before);
     in_callers_environment([&](tbb::task_group_context& context) {
-        tbb::parallel_for(tbb::blocked_range<int>(0, lanes, 1), draw_items, tbb::simple_partitioner{}, context);
+        tbb::parallel_for(tbb::blocked_range<int>(0, count, 1), LaneTask<Lanes<StartLane>>{&lanes}, tbb::simple_partitioner{},
+                          context);
     });
-    next.load(std::memory_order_acquire);
+    acquire_order(&lanes.after);
 }
 
 using Body = void (*)(void*, int, std::int64_t, std::int64_t);
