@@ -2,6 +2,8 @@
 // starts with that of seed S.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 
 #include "random_attention.hpp"
@@ -55,6 +57,23 @@ TEST_CASE("among the random calls are many whose sequences read shared keys toge
         if (plan.explain(call.arguments).bytes < plan.explain(apart).bytes) ++together;
     }
     CHECK(together > 50);
+}
+
+TEST_CASE("among the random calls are some of thousands of keys, and some whose masks show next to none") {
+    int long_ones = 0, sparse = 0, empty = 0;
+    for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
+        const RandomAttention call(seed);
+        if (call.shape.key_length > 3000) ++long_ones;
+        const TensorView<const std::uint8_t, 4>& mask = call.arguments.mask;
+        const std::int64_t pairs = mask.extent[0] * mask.extent[1] * mask.extent[2] * mask.extent[3];
+        if (!mask.data || pairs < 1000) continue;
+        const auto shown = pairs - std::count(mask.data, mask.data + pairs, 0);
+        if (shown == 0) ++empty;
+        if (shown > 0 && shown * 100 < pairs * 6) ++sparse;
+    }
+    CHECK(long_ones > 10);
+    CHECK(sparse > 10);
+    CHECK(empty > 5);
 }
 
 }  // namespace

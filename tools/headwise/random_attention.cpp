@@ -67,12 +67,21 @@ void RandomAttention::draw_shape(double cost) {
     shape.value_dim = random_.chance(0.7) ? shape.head_dim : length(1, 70);
     shape.query_length = random_.chance(0.4) ? random_.between(1, 8) : length(0, 150);
     shape.key_length = random_.chance(0.2) ? shape.query_length : length(0, random_.chance(0.1) ? 1500 : 300);
+    const bool many_keys = random_.chance(0.02);  // in many chunks; such a call costs as much as several others
+    if (many_keys) {
+        shape.batch = random_.between(1, 2);
+        shape.key_length = random_.between(1500, 6000);
+    }
     const auto size = [&] {
         return static_cast<double>(shape.batch * shape.num_heads * shape.query_length) *
                static_cast<double>(shape.key_length * (shape.head_dim + shape.value_dim));
     };
     while (size() > cost && shape.query_length > 1) shape.query_length /= 2;
     while (size() > 4 * cost && shape.num_heads > shape.num_kv_heads) shape.num_heads -= shape.num_kv_heads;
+    while (many_keys && size() > 4 * cost && shape.head_dim + shape.value_dim > 16) {
+        shape.head_dim = (shape.head_dim + 1) / 2;
+        shape.value_dim = (shape.value_dim + 1) / 2;
+    }
     while (size() > 8 * cost) shape.key_length /= 2;
     deviation_ = random_.one_of({0.0f, 0.1f, 1.0f, 1.0f, 1.0f, 4.0f});
 }
@@ -211,7 +220,7 @@ void RandomAttention::draw_logit_rules() {
 }
 
 void RandomAttention::draw_masks() {
-    const double shown = random_.one_of({0.1, 0.5, 0.9, 0.99});
+    const double shown = random_.one_of({0.0, 0.01, 0.05, 0.1, 0.5, 0.9, 0.99});
     const auto bytes = [&](std::vector<std::uint8_t>& memory, const std::array<std::int64_t, 4>& extents, auto byte) {
         memory.resize(static_cast<std::size_t>(extents[0] * extents[1] * extents[2] * extents[3]));
         for (std::uint8_t& x : memory) x = byte();
@@ -258,13 +267,14 @@ void RandomAttention::draw_rope() {
     RopeOptions rope{.dims = 2 * (random_.chance(0.5) ? pairs : random_.between(1, pairs)),
                      .base = random_.one_of({10000.0, 500000.0, 100.0}),
                      .pairs = random_.chance(0.5) ? RopePairs::interleaved : RopePairs::half_split};
-    constexpr std::int64_t kPositions = 2000;
-    rope_ = std::make_unique<RopeTable>(rope, kPositions);
+    const std::int64_t angles =
+        std::max({shape.query_length, shape.key_length, random_.one_of({std::int64_t{300}, std::int64_t{2000}})});
+    rope_ = std::make_unique<RopeTable>(rope, angles);
     options.rope = rope_.get();
     const auto positions = [&](std::vector<std::int32_t>& memory, std::int64_t batch, std::int64_t tokens) {
         const std::int64_t rows = random_.chance(0.5) ? 1 : batch;
         for (std::int64_t i = 0; i < rows * tokens; ++i)
-            memory.push_back(static_cast<std::int32_t>(random_.between(1 - kPositions, kPositions - 1)));
+            memory.push_back(static_cast<std::int32_t>(random_.between(1 - angles, angles - 1)));
         return TensorView<const std::int32_t, 2>(memory.data(), {rows, tokens});
     };
     if (random_.chance(0.3))
