@@ -130,6 +130,16 @@ TEST_CASE("values: the numbers are what the names say") {
     const auto plain = contiguous(w.plain.arguments.bias), bias = contiguous(w.variant.arguments.bias);
     for (std::size_t j = 0; j < 30; ++j) CHECK(bias[j] == (j % 2 == 1 ? -90 : plain[j]));
 
+    w = workload();
+    compute_merged_states(w);
+    set_states_apart(w, 90);
+    for (std::size_t i = 0; i < 40; ++i) {
+        const float larger = w.plain.states[0].log_sum_exp.data[i];
+        CHECK(w.variant.states[0].log_sum_exp.data[i] == larger);
+        CHECK(larger - w.plain.states[1].log_sum_exp.data[i] == doctest::Approx(1));
+        CHECK(larger - w.variant.states[1].log_sum_exp.data[i] == doctest::Approx(90));
+    }
+
     for (const VariantEntry& entry : small_suite()) {
         const VariantWorkload small = entry.make();
         const VariantCall& call = small.variant;

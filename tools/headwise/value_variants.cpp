@@ -105,6 +105,7 @@ void compute_merged_states(VariantWorkload& w) {
         state.log_sum_exp = {w.memory.random_floats(count).data(), rows};
     }
     w.variant.arguments.log_sum_exp = {w.memory.zeros(count).data(), rows};
+    set_states_apart(w, 1);
     w.plain = w.variant;
 }
 

@@ -12,7 +12,8 @@ namespace headwise::tools {
 
 void compute_weights(VariantWorkload& w);                      ///< attention_weights(), all of them
 void compute_top_weights(VariantWorkload& w, std::int64_t k);  ///< the k largest of each row and their keys
-void compute_merged_states(VariantWorkload& w);                ///< merge_states() of two; log-sum-exps of deviation 1
+/// merge_states() of two, the second's log-sum-exps 1 below: as in all variants, so that no branch is harder to guess on one side.
+void compute_merged_states(VariantWorkload& w);
 
 // ---- Logits
 
