@@ -4,6 +4,7 @@
 #include <cfenv>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -37,7 +38,9 @@ void check_threads_agree(const SmallAttention& inputs) {
 }
 
 /// The exceptions that attention raises, among those that a caller may have trapped. Masked: a bias hides half of the pairs.
-int flags_of(std::int64_t queries, std::int64_t keys, float magnitude, const AttentionOptions& options, bool masked) {
+/// `before`: the floats that the workspace holds.
+int flags_of(std::int64_t queries, std::int64_t keys, float magnitude, const AttentionOptions& options, bool masked,
+             float before = 0) {
     constexpr std::int64_t kHeads = 2, kDim = 24;
     std::vector<float> query = random_floats(kHeads * queries * kDim, 1);
     for (float& x : query) x *= magnitude;
@@ -50,8 +53,11 @@ int flags_of(std::int64_t queries, std::int64_t keys, float magnitude, const Att
                                  .value = bhsd(value.data(), 1, kHeads, keys, kDim),
                                  .out = bhsd(out.data(), 1, kHeads, queries, kDim)};
     if (masked) arguments.bias = {bias.data(), {1, 1, queries, keys}};
+    const AttentionPlan plan(
+        {.num_heads = kHeads, .num_kv_heads = kHeads, .query_length = queries, .key_length = keys, .head_dim = kDim}, options);
+    std::vector<float> workspace(plan.workspace_bytes() / sizeof(float) + 1, before);
     std::feclearexcept(FE_ALL_EXCEPT);
-    attention(arguments, options);
+    plan.run(arguments, std::as_writable_bytes(std::span(workspace)));
     return std::fetestexcept(FE_INVALID | FE_OVERFLOW | FE_DIVBYZERO);
 }
 
@@ -71,6 +77,25 @@ TEST_CASE("finite inputs raise neither INVALID nor OVERFLOW nor DIVBYZERO, howev
                             const AttentionOptions options{.causal = causal, .softcap = softcap, .max_threads = 1};
                             CHECK(flags_of(queries, keys, magnitude, options, masked) == 0);
                         }
+}
+
+// Known to fail, but for the scalar kernels, where the workspace holds signalling NaN: scores beyond the last key (softcap, few
+// rows) and of keys that are not seen (a bias, 16 rows) take part in whole vectors. The results are right.
+TEST_CASE("nor does what the workspace held raise any" * doctest::may_fail()) {
+    constexpr float kLeft[] = {std::numeric_limits<float>::signaling_NaN(), std::numeric_limits<float>::infinity(),
+                               std::numeric_limits<float>::max()};
+    for (const std::int64_t queries : {1, 3, 16})
+        for (const std::int64_t keys : {1, 5, 100})
+            for (const float softcap : {0.0f, 1.0f})
+                for (const float left : kLeft)
+                    for (const bool masked : {false, true}) {
+                        CAPTURE(queries);
+                        CAPTURE(keys);
+                        CAPTURE(softcap);
+                        CAPTURE(left);
+                        CAPTURE(masked);
+                        CHECK(flags_of(queries, keys, 1, {.softcap = softcap, .max_threads = 1}, masked, left) == 0);
+                    }
 }
 
 TEST_CASE("workers round as the caller does") {
