@@ -108,8 +108,8 @@ class AttentionPlan {
     /// that where sequences are packed; lengths of keys may be any and, as everything else in the arguments, differ between runs.
     /// `workspace` holds at least workspace_bytes(), any alignment, for this run alone; its content does not matter.
     ///
-    /// Each element of out is within (exp(2 E) - 1 + 2 K u) V of exact arithmetic: u = 2^-24, V the largest value in its column that
-    /// the row sees, K = min(n, 256 + n / 16) + 16 of n keys, and E what the row's logits may be off by, in nats: u times
+    /// Each element of out is within (exp(2 E) - 1 + 2 K u) V of exact arithmetic: u = 2^-24, V the largest value in its column
+    /// that the row sees, K = min(n, 256 + n / 16) + 16 of n keys, and E what the row's logits may be off by, in nats: u times
     /// (head_dim + 4) |scale| sum_d |query_d key_d| + 2 (largest logit - this one) + 16, the largest of its keys, without RoPE and
     /// rules on scores. docs/numerics.md has the rest, and a bound for log_sum_exp.
     ///
