@@ -101,6 +101,20 @@ void PreparedBlock::set_rules() {
     if (a.bias.data) rules_.bias = row_starts(a.bias, RowPointers::bias);
     set_masks();
     if (rules_.softcap != 0 || rules_.function || rules_.alibi_slopes || rules_.bias || rules_.masks()) block.rules = &rules_;
+    if (block.rules) clear_scores();
+}
+
+/// Rules change whole vectors of scores, those of keys and rows that do not exist among them: what the workspace held there must
+/// not raise floating-point exceptions.
+void PreparedBlock::clear_scores() {
+    const SequenceSchedule& schedule = first().schedule;
+    const AttentionKernel& kernel = *schedule.kernel;
+    const std::int64_t padded_rows = (block.rows + kernel.row_unit - 1) / kernel.row_unit * kernel.row_unit;
+    std::int64_t kept_keys = kernel.key_block;
+    constexpr std::int64_t kMostLanes = 16;
+    if (&kernel == &call_.kernels.attention.query_lanes)  // key by key: those of whole vectors of keys
+        kept_keys = std::min(kept_keys, schedule.key_end - schedule.key_begin + 2 * kMostLanes);
+    std::fill_n(block.scores, padded_rows * kept_keys, 0.0f);
 }
 
 void PreparedBlock::set_masks() {

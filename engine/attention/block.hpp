@@ -59,6 +59,7 @@ class PreparedBlock {
 
     void set_limits();
     void set_rules();
+    void clear_scores();
     void set_masks();
     void set_function();
     void set_keys();

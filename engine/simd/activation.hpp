@@ -28,18 +28,26 @@ HEADWISE_INLINE typename S::Floats gelu_erf(typename S::Floats x) {
     return x * S::select(S::less(x, S::zero()), tail, S::broadcast(1.0f) - tail);
 }
 
+/// x / (1 + e) for x of either sign, where e = exp(-z) and z has the sign of x, from t = exp(-|z|): that way nothing overflows, and
+/// the small results of negative x keep their digits.
+template <class S>
+HEADWISE_INLINE typename S::Floats gated(typename S::Floats x, typename S::Floats t) {
+    return S::select(S::less(x, S::zero()), x * t, x) / (S::broadcast(1.0f) + t);
+}
+
 /// x/2 (1 + tanh(y)) = x / (1 + exp(-2 y)), y = sqrt(2/pi) (x + 0.044715 x^3): no tanh, and nothing cancels.
 template <class S>
 HEADWISE_INLINE typename S::Floats gelu_tanh(typename S::Floats x) {
     constexpr float kLinear = -0x1.26aec2p+1f;  // -2 sqrt(2/pi) log2(e)
     constexpr float kCubic = -0x1.a5a7d0p-4f;   // 0.044715 times that
-    const auto exponent = x * S::fma(x * x, S::broadcast(kCubic), S::broadcast(kLinear));
-    return x / (S::broadcast(1.0f) + exp2<S>(exponent));
+    // Far before 100 the factor is 1, or 0. In this order NaN stays.
+    const auto size = S::min(S::broadcast(100.0f), S::abs(x));
+    return gated<S>(x, exp2<S>(size * S::fma(size * size, S::broadcast(kCubic), S::broadcast(kLinear))));
 }
 
 template <class S>
 HEADWISE_INLINE typename S::Floats silu(typename S::Floats x) {
-    return x / (S::broadcast(1.0f) + exp<S>(S::zero() - x));
+    return gated<S>(x, exp<S>(S::zero() - S::abs(x)));
 }
 
 template <class S, Activation kActivation>

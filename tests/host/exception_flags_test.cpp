@@ -140,20 +140,11 @@ TEST_CASE("tables of rotations and rotating") {
 }
 
 TEST_CASE("products, with every activation") {
-    // silu and gelu_tanh take an exponential that overflows where x is below -88 and -5.6: only products that do not come there.
-    struct Limited {
-        Activation activation;
-        float most;
-    };
-    constexpr Limited kActivations[] = {{Activation::none, 1e4f},
-                                        {Activation::relu, 1e4f},
-                                        {Activation::gelu_erf, 1e4f},
-                                        {Activation::silu, 1.0f},
-                                        {Activation::gelu_tanh, 0.0f}};
+    constexpr Activation kActivations[] = {Activation::none, Activation::relu, Activation::gelu_erf, Activation::silu,
+                                           Activation::gelu_tanh};
     for (const std::int64_t size : {1, 5, 17, 64, 130})
-        for (const auto [activation, most] : kActivations)
-            for (const float magnitude : {0.0f, 1.0f, 1e4f}) {
-                if (magnitude > most) continue;
+        for (const Activation activation : kActivations)
+            for (const float magnitude : {0.0f, 1.0f, 1e4f, 1e20f}) {
                 CAPTURE(size);
                 CAPTURE(static_cast<int>(activation));
                 CAPTURE(magnitude);
