@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <utility>
 
 #include "engine/kernels/kernel_table.hpp"
@@ -77,6 +78,8 @@ void check_call(const AttentionState& a, const AttentionState& b, const TensorVi
 
 // -------------------------------------------------------------------------------------------------------------------- one row
 
+constexpr double kLeastWeightLog = -100 * std::numbers::ln2;
+
 struct StateRow {
     const float* out;
     float log_sum_exp;
@@ -95,8 +98,10 @@ float merge_row(const MergeKernels& kernels, StateRow a, StateRow b, float* out,
             std::copy_n(a.out, dim, out);
         return a.log_sum_exp;
     }
-    // e^lse of b over that of a; in double, since log_sum_exp has to add up over many merges.
-    const double ratio = std::exp(static_cast<double>(b.log_sum_exp) - static_cast<double>(a.log_sum_exp));
+    // e^lse of b over that of a; in double, since log_sum_exp has to add up over many merges. Below 2^-100 it is 0, as a weight of
+    // attention is: products with denormal numbers, and their exponential, take some processors many times as long.
+    const double distance = static_cast<double>(b.log_sum_exp) - static_cast<double>(a.log_sum_exp);
+    const double ratio = distance < kLeastWeightLog ? 0 : std::exp(distance);
     const double weight = 1 / (1 + ratio);
     kernels.blend(static_cast<float>(weight), a.out, static_cast<float>(ratio * weight), b.out, out, dim);
     return static_cast<float>(static_cast<double>(a.log_sum_exp) + std::log1p(ratio));

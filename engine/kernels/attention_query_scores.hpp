@@ -194,7 +194,7 @@ struct QueryScores {
             for (; key + W <= end; key += W) copy(S::load(from + key), to + key);
             if (key < end) copy(S::load_tail(from + key, end - key), to + key);
         }
-        return S::any(S::less(least, S::broadcast(kLowestLogit)));
+        return S::any(S::less(least, S::broadcast(-0x1.fffffep+127f)));
     }
 
     HEADWISE_TILE void hide_by_bias(int vector) {

@@ -162,7 +162,7 @@ struct CollectedBody {
 }  // namespace
 
 int available_workers() noexcept {
-    if (is_ending()) return 1;
+    if (!may_use_workers()) return 1;
     return available_workers(tbb::this_task_arena::max_concurrency(), tbb::info::default_concurrency(), cpu_info().cpu_quota);
 }
 

@@ -9,8 +9,10 @@
 namespace headwise::runtime {
 namespace {
 
-// Neither has a destructor: threads that outlive main() look at them to the last.
+// None has a destructor: threads that outlive main() look at them to the last.
 constinit std::atomic<bool> ending = false;
+constinit std::atomic<bool> used = false;      // oneTBB, by any loop yet
+constinit std::atomic<bool> orphaned = false;  // a child of a process in which it was
 constinit std::atomic<int> uses = 0;
 constinit thread_local int uses_of_this_thread = 0;  // what it is in the middle of when a task of it calls exit()
 
@@ -20,7 +22,10 @@ constexpr auto kPatience = std::chrono::seconds(1);
 struct EndOfProcess {
     // Of the parent's threads a child has the calling one alone.
     EndOfProcess() {
-        pthread_atfork(nullptr, nullptr, [] { uses = uses_of_this_thread; });
+        pthread_atfork(nullptr, nullptr, [] {
+            uses = uses_of_this_thread;
+            orphaned = used.load();
+        });
     }
     ~EndOfProcess() {
         ending = true;
@@ -33,15 +38,16 @@ const EndOfProcess end_of_process;
 
 }  // namespace
 
-bool is_ending() noexcept {
-    return ending.load(std::memory_order_relaxed);
+bool may_use_workers() noexcept {
+    return !ending.load(std::memory_order_relaxed) && !orphaned.load(std::memory_order_relaxed);
 }
 
 // In this order: either the end sees the use, or the use sees the end.
 WorkerUse::WorkerUse() noexcept : allowed_(false) {
     uses.fetch_add(1);
     ++uses_of_this_thread;
-    allowed_ = !ending;
+    allowed_ = !ending && !orphaned;
+    if (allowed_ && !used) used = true;
 }
 
 WorkerUse::~WorkerUse() {

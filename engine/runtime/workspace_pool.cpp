@@ -1,5 +1,7 @@
 #include "engine/runtime/workspace_pool.hpp"
 
+#include <pthread.h>
+
 #include <array>
 #include <mutex>
 #include <new>
@@ -52,6 +54,9 @@ class Pool {
         return total_;
     }
 
+    void lock() { mutex_.lock(); }
+    void unlock() { mutex_.unlock(); }
+
   private:
     /// Keeps the buffer, which is empty then, or makes room for it. Returns what is to be freed, outside of the lock.
     Buffer keep(Buffer& buffer) {
@@ -84,11 +89,15 @@ static_assert(std::is_trivially_destructible_v<Pool>);
 
 constinit Pool pool;
 
-/// Gives memory back when the library is unloaded or the process ends.
-struct CloseAtExit {
-    ~CloseAtExit() { pool.close(); }
+/// Gives memory back when the library is unloaded or the process ends. Nobody else is within the pool while the process forks, or a
+/// child would find it locked for good.
+struct PoolGuard {
+    PoolGuard() {
+        pthread_atfork([] { pool.lock(); }, [] { pool.unlock(); }, [] { pool.unlock(); });
+    }
+    ~PoolGuard() { pool.close(); }
 };
-const CloseAtExit close_at_exit;
+const PoolGuard pool_guard;
 
 }  // namespace
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/kernels/peak_kernels.hpp"
+#include "engine/kernels/kernel_table.hpp"
 
 namespace headwise::tools {
 namespace {
