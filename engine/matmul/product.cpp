@@ -139,7 +139,7 @@ class BlockedProduct {
         } else {
             const TensorView<const float, 3>& b = product_.b;
             panel.b_step = b.stride[1];
-            panel.b = b.data + batch * b.stride[0] + pc * b.stride[1] + column;
+            panel.b = panel.depth == 0 ? nullptr : b.data + batch * b.stride[0] + pc * b.stride[1] + column;
         }
     }
 
@@ -205,7 +205,10 @@ MatmulProblem problem_of(const Product& product, const MatmulFinish& finish) {
 void run_product(const Product& call) {
     if (call.c.extent[0] == 0 || call.c.extent[1] == 0 || call.c.extent[2] == 0) return;
     Product product = call;
-    if (product.options.alpha == 0) product.a.extent[2] = product.b.extent[1] = 0;  // neither is read
+    if (product.options.alpha == 0) {  // neither a nor b is read, and nothing of them has been checked but extents
+        product.a.extent[2] = product.b.extent[1] = 0;
+        product.a.stride = product.b.stride = {};
+    }
     merge_batch(product);
     product.a = without_unused_strides(product.a);
     product.b = without_unused_strides(product.b);

@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <oneapi/tbb/version.h>
 
+#include <atomic>
+
 namespace headwise::runtime {
 namespace {
 
@@ -17,11 +19,13 @@ void keep_object_of(const void* address) noexcept {
 }  // namespace
 
 void keep_loaded() noexcept {
-    [[maybe_unused]] static const bool done = [] {
-        keep_object_of(reinterpret_cast<const void*>(&keep_loaded));
-        keep_object_of(reinterpret_cast<const void*>(&TBB_runtime_interface_version));
-        return true;
-    }();
+    // Twice is as good as once. No guard: a thread that held it would wait for the loader's lock, and one that is within dlopen(),
+    // in an initializer that calls the library, for the guard.
+    static constinit std::atomic<bool> done = false;
+    if (done.load(std::memory_order_acquire)) return;
+    keep_object_of(reinterpret_cast<const void*>(&keep_loaded));
+    keep_object_of(reinterpret_cast<const void*>(&TBB_runtime_interface_version));
+    done.store(true, std::memory_order_release);
 }
 
 }  // namespace headwise::runtime

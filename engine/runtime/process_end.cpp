@@ -47,10 +47,17 @@ WorkerUse::WorkerUse() noexcept : allowed_(false) {
     uses.fetch_add(1);
     ++uses_of_this_thread;
     allowed_ = !ending && !orphaned;
-    if (allowed_ && !used) used = true;
+    if (!allowed_)
+        give_back();
+    else if (!used)
+        used = true;
 }
 
 WorkerUse::~WorkerUse() {
+    if (allowed_) give_back();
+}
+
+void WorkerUse::give_back() noexcept {
     --uses_of_this_thread;
     uses.fetch_sub(1);
 }

@@ -19,6 +19,8 @@ class WorkerUse {
     bool allowed() const noexcept { return allowed_; }
 
   private:
+    static void give_back() noexcept;
+
     bool allowed_;
 };
 

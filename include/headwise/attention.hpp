@@ -108,10 +108,11 @@ class AttentionPlan {
     /// that where sequences are packed; lengths of keys may be any and, as everything else in the arguments, differ between runs.
     /// `workspace` holds at least workspace_bytes(), any alignment, for this run alone; its content does not matter.
     ///
-    /// Each element of out is within (exp(2 E) - 1 + 2 K u) V of exact arithmetic: u = 2^-24, V the largest value in its column
-    /// that the row sees, K = min(n, 256 + n / 16) + 16 of n keys, and E what the row's logits may be off by, in nats: u times
-    /// (head_dim + 4) |scale| sum_d |query_d key_d| + 2 (largest logit - this one) + 16, the largest of its keys, without RoPE and
-    /// rules on scores. docs/numerics.md has the rest, and a bound for log_sum_exp.
+    /// For finite inputs far from overflow, in rounding to nearest, each element of out is within (exp(2 E) - 1 + 2 K u) V of exact
+    /// arithmetic. u = 2^-24; V is the largest magnitude in its column of the values that the row sees; K = min(n, 256 + n / 16) +
+    /// 16 for n keys; E bounds the error of the row's logits s_j, in nats:
+    ///     E = u * max_j ((head_dim + 4) * |scale| * sum_d |query_d key_jd| + 2 * (max s - s_j) + 16)
+    /// RoPE and rules on scores add terms: docs/numerics.md, which has a bound for log_sum_exp, too.
     ///
     /// Allocates nothing. Thread-safe: one plan may run on many threads at once, each with its own workspace.
     /// Throws Error before anything is written.
