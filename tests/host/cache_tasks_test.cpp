@@ -10,6 +10,7 @@
 #include <mutex>
 #include <vector>
 
+#include "tests/host/arenas.hpp"
 #include "tests/host/attention_inputs.hpp"
 #include "tests/support/same_floats.hpp"
 
@@ -133,15 +134,7 @@ TEST_CASE(
         CHECK(same_bits(Prompt::stored_in(other, id), prompt.expected));
         CHECK(same_bits(attend(other, other.make_batch({&id, 1})), expected));
     };
-    tbb::task_arena one(1), many(8);
-    one.execute(check);
-    many.execute(check);
-    one.execute([&] { many.execute(check); });
-    many.execute([&] { one.execute(check); });
-    many.execute([&] { many.execute(check); });
-    const tbb::global_control one_thread(tbb::global_control::max_allowed_parallelism, 1);
-    check();
-    many.execute(check);
+    in_every_arena(8, check);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "tests/host/arenas.hpp"
 #include "tests/host/attention_inputs.hpp"
 
 namespace headwise::test {
@@ -128,14 +129,7 @@ TEST_CASE("calls give the same bits in arenas of one slot, in nested arenas, and
         attention(inputs.arguments(out));
         CHECK(out == expected);
     };
-    tbb::task_arena one(1), many(kThreads);
-    one.execute(check);
-    one.execute([&] { many.execute(check); });
-    many.execute([&] { one.execute(check); });
-    many.execute([&] { many.execute(check); });
-    const tbb::global_control one_thread(tbb::global_control::max_allowed_parallelism, 1);
-    check();
-    many.execute(check);
+    in_every_arena(kThreads, check);
 }
 
 }  // namespace
