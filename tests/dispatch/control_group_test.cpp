@@ -29,6 +29,12 @@ void write_version_1(const SystemDirectory& system, const std::string& top, cons
         "12:cpuset:" + group + "\n5:memory:" + group + "\n4:cpu,cpuacct:" + group + "\n1:name=systemd:" + group + "\n0::/");
 }
 
+/// Version 1's, in microseconds.
+void write_quota(const SystemDirectory& system, const std::string& group, const std::string& quota, const std::string& period) {
+    system.write(group + "cpu.cfs_quota_us", quota);
+    system.write(group + "cpu.cfs_period_us", period);
+}
+
 TEST_CASE("version 2: the smallest quota of the own group and all above it") {
     const SystemDirectory system;
     const std::string top = "sys/fs/cgroup/";
@@ -59,28 +65,22 @@ TEST_CASE("version 1: quota and period, of the controllers' own hierarchies") {
     const SystemDirectory system;
     const std::string cpu = "sys/fs/cgroup/cpu,cpuacct/";
     write_version_1(system, "/", "/batch/job");
-    system.write(cpu + "cpu.cfs_quota_us", "-1");
-    system.write(cpu + "cpu.cfs_period_us", "100000");
-    system.write(cpu + "batch/cpu.cfs_quota_us", "400000");
-    system.write(cpu + "batch/cpu.cfs_period_us", "100000");
+    write_quota(system, cpu, "-1", "100000");
+    write_quota(system, cpu + "batch/", "400000", "100000");
     CHECK(processor_quota(system.path()) == 4.0);
-    system.write(cpu + "batch/job/cpu.cfs_quota_us", "30000");
-    system.write(cpu + "batch/job/cpu.cfs_period_us", "20000");
+    write_quota(system, cpu + "batch/job/", "30000", "20000");
     CHECK(processor_quota(system.path()) == 1.5);
     // cpuset is another controller, whose name begins alike.
-    system.write("sys/fs/cgroup/cpuset/cpu.cfs_quota_us", "1000");
-    system.write("sys/fs/cgroup/cpuset/cpu.cfs_period_us", "100000");
+    write_quota(system, "sys/fs/cgroup/cpuset/", "1000", "100000");
     CHECK(processor_quota(system.path()) == 1.5);
 }
 
 TEST_CASE("version 1 in a container that sees the names of its host") {
     const SystemDirectory system;
-    system.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "200000");
-    system.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000");
+    write_quota(system, "sys/fs/cgroup/cpu,cpuacct/", "200000", "100000");
     write_version_1(system, "/docker/0123", "/docker/0123");
     CHECK(processor_quota(system.path()) == 2.0);
-    system.write("sys/fs/cgroup/cpu,cpuacct/child/cpu.cfs_quota_us", "100000");
-    system.write("sys/fs/cgroup/cpu,cpuacct/child/cpu.cfs_period_us", "100000");
+    write_quota(system, "sys/fs/cgroup/cpu,cpuacct/child/", "100000", "100000");
     write_version_1(system, "/docker/0123", "/docker/0123/child");
     CHECK(processor_quota(system.path()) == 1.0);
     write_version_1(system, "/docker/0123", "/docker/01234/child");  // another one, of a longer name
