@@ -96,6 +96,22 @@ inline AttentionBlock with_state(AttentionBlock block, const BlockState& state) 
     return block;
 }
 
+/// Whether the masks let a row see any key in [begin, end).
+inline bool sees_by_masks(const AttentionKernel& kernel, const AttentionBlock& block, std::int64_t row, std::int64_t begin,
+                          std::int64_t end) {
+    return begin < end && (!block.rules || kernel.sees_any(*block.rules, row, begin, end));
+}
+
+/// Whether the row may see any key in [begin, end), to all of which it has attended. A sum of 0 can also be that of keys whose
+/// logits are -Inf, to which the formula gives NaN.
+inline bool sees_any(const AttentionKernel& kernel, const AttentionBlock& block, std::int64_t row, std::int64_t begin,
+                     std::int64_t end) {
+    if (!(block.row_sum[row] == 0)) return true;
+    if (block.key_begin) begin = block.key_begin[row];
+    if (block.key_end) end = block.key_end[row];
+    return sees_by_masks(kernel, block, row, begin, end);
+}
+
 /// Where the keys and values of the block's key/value head lie.
 KeyValueRows key_value_rows(const AttentionArguments& arguments, const BlockPlace& place);
 

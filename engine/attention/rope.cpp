@@ -24,6 +24,7 @@ constexpr std::int64_t kTokensPerItem = 16;
 // What one thread does in a microsecond, measured on Zen 4.
 constexpr double kBytesPerMicrosecond = 2e4;
 constexpr double kAnglesPerMicrosecond = 400;
+constexpr double kExactAnglesPerMicrosecond = 10;
 
 constexpr std::int64_t kMostDims = 4096;
 constexpr std::int64_t kMostPositions = std::int64_t{1} << 31;
@@ -62,7 +63,7 @@ struct OwnedAngles : RopeAngles {
     OwnedAngles(const RopeOptions& options, std::int64_t positions);
 
   private:
-    void make_part(std::vector<double>& part, std::int64_t step, std::int64_t rows, const std::vector<double>& frequencies);
+    void make_part(std::vector<double>& part, std::int64_t step, std::int64_t rows, const std::vector<double>& frequencies) const;
     void keep_rows();
 
     std::vector<double> parts_[3];  // low, middle, high: [rows][dims]
@@ -72,10 +73,11 @@ struct OwnedAngles : RopeAngles {
 /// part[row] = the angles of position row * step, as exact as f64 has them: the product of position and frequency is taken apart
 /// into its f64 and what that leaves out, which far positions would miss.
 void OwnedAngles::make_part(std::vector<double>& part, std::int64_t step, std::int64_t rows,
-                            const std::vector<double>& frequencies) {
+                            const std::vector<double>& frequencies) const {
     const auto pairs = static_cast<std::int64_t>(frequencies.size());
     part.resize(static_cast<std::size_t>(rows * dims));
-    for (std::int64_t row = 0; row < rows; ++row) {
+    const double microseconds = static_cast<double>(rows) * static_cast<double>(pairs) / kExactAnglesPerMicrosecond;
+    runtime::for_each_item(runtime::workers_for(microseconds), rows, [&](int, std::int64_t row) {
         double* cosines = part.data() + row * dims;
         const auto position = static_cast<double>(row * step);
         for (std::int64_t i = 0; i < pairs; ++i) {
@@ -84,7 +86,7 @@ void OwnedAngles::make_part(std::vector<double>& part, std::int64_t step, std::i
             cosines[i] = std::cos(angle) * std::cos(rest) - std::sin(angle) * std::sin(rest);
             cosines[pairs + i] = std::sin(angle) * std::cos(rest) + std::cos(angle) * std::sin(rest);
         }
-    }
+    });
 }
 
 void OwnedAngles::keep_rows() {
@@ -158,6 +160,17 @@ void check_call(const TensorView<const float, 4>& x, const TensorView<float, 4>&
         check_first_position(x, table, first_position);
 }
 
+/// The largest distance of a token from position 0.
+std::int64_t farthest(const TensorView<const float, 4>& x, const TensorView<const std::int32_t, 2>& positions,
+                      std::int64_t first_position) {
+    if (!positions.data) return std::max(std::abs(first_position), std::abs(first_position + x.extent[2] - 1));
+    std::int64_t most = 0;
+    for (std::int64_t b = 0; b < positions.extent[0]; ++b)
+        for (std::int64_t i = 0; i < positions.extent[1]; ++i)
+            most = std::max(most, std::abs(std::int64_t{positions.data[b * positions.stride[0] + i * positions.stride[1]]}));
+    return most;
+}
+
 }  // namespace
 
 RopeTable::RopeTable(const RopeOptions& options, std::int64_t positions) : options_(options), positions_(positions) {
@@ -187,13 +200,15 @@ void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>&
     const std::int64_t blocks = (length + kTokensPerItem - 1) / kTokensPerItem;
     const double bytes = 2.0 * sizeof(float) * static_cast<double>(batch * heads) * static_cast<double>(length * dim);
     const int workers = runtime::workers_for(bytes / kBytesPerMicrosecond);
-    const runtime::PooledWorkspace made(static_cast<std::size_t>(workers * kTokensPerItem * dims) * sizeof(float));
+    const std::int64_t made_rows =
+        farthest(x, positions, first_position) < table.engine_angles().kept_positions ? 0 : kTokensPerItem;
+    const runtime::PooledWorkspace made(static_cast<std::size_t>(workers * made_rows * dims) * sizeof(float));
     const auto end_of = [&](std::int64_t item) { return std::min((item % blocks + 1) * kTokensPerItem, length); };
     const auto turn_tokens = [&](int worker, std::int64_t item) {
         const std::int64_t b = item / blocks, begin = item % blocks * kTokensPerItem, end = end_of(item);
         const float* cosines[kTokensPerItem];
         for (std::int64_t i = begin; i < end; ++i) {
-            float* room = reinterpret_cast<float*>(made.bytes().data()) + (worker * kTokensPerItem + i - begin) * dims;
+            float* room = reinterpret_cast<float*>(made.bytes().data()) + (worker * made_rows + (made_rows ? i - begin : 0)) * dims;
             cosines[i - begin] = kernels.angles(table.engine_angles(), std::abs(position_of(b, i)), room);
         }
         for (std::int64_t h = 0; h < heads; ++h)

@@ -315,20 +315,6 @@ class AttentionRun {
         return {sees_own ? static_cast<float>(own / total) : 0, static_cast<float>(others / total), reference + std::log2(total)};
     }
 
-    /// Whether the row may see any key in [begin, end). A sum of 0 can also be that of keys whose logits are -Inf, to which the
-    /// formula gives NaN.
-    static bool sees_any(const AttentionKernel& kernel, const AttentionBlock& block, std::int64_t row, std::int64_t begin,
-                         std::int64_t end) {
-        if (!(block.row_sum[row] == 0)) return true;
-        if (block.key_begin) begin = block.key_begin[row];
-        if (block.key_end) end = block.key_end[row];
-        return sees_by_masks(kernel, block, row, begin, end);
-    }
-    static bool sees_by_masks(const AttentionKernel& kernel, const AttentionBlock& block, std::int64_t row, std::int64_t begin,
-                              std::int64_t end) {
-        return begin < end && (!block.rules || kernel.sees_any(*block.rules, row, begin, end));
-    }
-
     const AttentionCall& call_;
     const AttentionArguments& arguments_;
     const AttentionWorkspace& workspace_;

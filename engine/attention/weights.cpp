@@ -10,6 +10,7 @@
 #include "engine/attention/check.hpp"
 #include "engine/attention/check_arguments.hpp"
 #include "engine/attention/denominator.hpp"
+#include "engine/attention/row_totals.hpp"
 #include "engine/attention/top_keys.hpp"
 #include "engine/attention/weights_request.hpp"
 #include "engine/dispatch/isa.hpp"
@@ -162,22 +163,37 @@ class WeightsSweep {
         AttentionBlock block = with_state(prepared.block, workspace_.state(worker, 1));
         block.value_dim = 0;
         block.fetch_count = 0;
-        // Key blocks that begin at the same keys whatever rows are chosen, so that a row's bits do not depend on them.
-        const std::int64_t count = prepared.keys.count;
-        kernel.attend(block, prepared.keys, 0, std::min(count, kernel.key_block));
-        const AttentionBlock part = with_state(block, workspace_.state(worker, 0));
-        for (std::int64_t key = kernel.key_block; key < count; key += kernel.key_block) {
-            kernel.attend(part, prepared.keys, key, std::min(count, key + kernel.key_block));
-            kernel.merge(block, part);
+        RowTotals totals(block.rows);
+        const std::int64_t count = prepared.keys.count, step = kAddedBlocks * kernel.key_block;
+        for (std::int64_t key = 0; key < count; key += step) {
+            sum_keys(worker, prepared, block, key, std::min(count, key + step));
+            totals.add(block);
         }
         float* factors = workspace_.floats(worker, RowFloats::factor);
-        for (std::int64_t i = 0; i < block.rows; ++i)
-            factors[i] = block.row_sum[i] == 0 ? 0
-                                               : denominator(block.row_max[i], block.row_sum[i],
-                                                             sink_of(call_.arguments, prepared.rows.heads[i]), false)
-                                                     .factor;
+        for (std::int64_t i = 0; i < block.rows; ++i) {
+            block.row_max[i] = totals.max(i);
+            block.row_sum[i] = totals.sum(i);
+            factors[i] = sees_any(kernel, block, i, 0, count) ? denominator(block.row_max[i], block.row_sum[i],
+                                                                            sink_of(call_.arguments, prepared.rows.heads[i]), false)
+                                                                    .factor
+                                                              : 0;
+        }
         return {block.row_max, factors};
     }
+
+    /// The state of the keys [begin, end) in `block`, by key blocks that begin at the same keys whatever rows are chosen, so that a
+    /// row's bits do not depend on them.
+    void sum_keys(int worker, const PreparedBlock& prepared, const AttentionBlock& block, std::int64_t begin,
+                  std::int64_t end) const {
+        const AttentionKernel& kernel = call_.kernels.attention.query_lanes;
+        kernel.attend(block, prepared.keys, begin, std::min(end, begin + kernel.key_block));
+        const AttentionBlock part = with_state(block, workspace_.state(worker, 0));
+        for (std::int64_t key = begin + kernel.key_block; key < end; key += kernel.key_block) {
+            kernel.attend(part, prepared.keys, key, std::min(end, key + kernel.key_block));
+            kernel.merge(block, part);
+        }
+    }
+    static constexpr std::int64_t kAddedBlocks = 16;  ///< before f64 takes over; it takes less than 1 % of the time then
 
     TopKeys top_of(int worker, std::int64_t row) const {
         const std::int64_t k = results_.top_weights.extent[3];

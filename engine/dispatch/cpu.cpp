@@ -29,7 +29,10 @@ CpuInfo collect() {
     CpuInfo info;
     info.model = processor_name();
     info.features = cpu_features();
-    info.caches = detect_caches(system_directory, processors);
+    // Of all that there are: the blocks of products follow these sizes, and bits must not depend on which cores a process is bound
+    // to.
+    const std::vector<int> present = present_processors(system_directory);
+    info.caches = detect_caches(system_directory, present.empty() ? processors : present);
     info.logical_cores = static_cast<int>(processors.size());
     info.physical_cores = count_physical_cores(system_directory, processors);
     info.numa_nodes = count_numa_nodes(system_directory, processors);

@@ -107,6 +107,10 @@ std::vector<int> allowed_processors() {
     return all;
 }
 
+std::vector<int> present_processors(const std::string& system_directory) {
+    return parse_processor_list(first_line(system_directory + "/cpu/present"));
+}
+
 CacheSizes detect_caches(const std::string& system_directory, const std::vector<int>& processors) {
     CacheSizes least;
     const auto add = [&least](const CacheLevels& levels) {

@@ -13,6 +13,9 @@ namespace headwise {
 /// either may be pinned to fewer than the rest. Never empty.
 std::vector<int> allowed_processors();
 
+/// The processors that the machine has, whether this process may run on them or not; empty where the kernel does not tell.
+std::vector<int> present_processors(const std::string& system_directory);
+
 /// The smallest of each level that one of the given processors has: where cores differ, a block must fit whichever runs it. A
 /// processor without an L3 counts with its L2.
 CacheSizes detect_caches(const std::string& system_directory, const std::vector<int>& processors);

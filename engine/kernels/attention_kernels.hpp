@@ -53,7 +53,7 @@ struct ScoreRules {
     bool masks() const { return mask || mask_bits || blocks || parents; }
 };
 
-/// row_max of a row that has seen no key.
+/// row_max of a row that has seen no key: the lowest float, less than which is -Inf alone.
 inline constexpr float kNoKeyYet = -0x1.fffffep+127f;
 /// Weights may exceed 1 by this power of two before row_max follows: sums stay far from overflow, and rescaling what has been
 /// accumulated is rare.
@@ -85,10 +85,13 @@ struct AttentionBlock {
     bool begun;
 };
 
+/// No kernel has more rows in a block.
+inline constexpr std::int64_t kMostBlockRows = 64;
+
 /// One way to compute attention for a block. Sizes are in floats.
 struct AttentionKernel {
     const char* name;
-    std::int64_t max_rows;   ///< in a block
+    std::int64_t max_rows;   ///< in a block, at most kMostBlockRows
     std::int64_t row_unit;   ///< rows are padded to a multiple of this in all buffers
     std::int64_t dim_unit;   ///< head_dim and value_dim are padded to a multiple of this
     std::int64_t key_block;  ///< keys whose scores are held at once; chunks of keys that are attended to in turn are multiples

@@ -131,7 +131,7 @@ struct KeyScores {
     }
 
     HEADWISE_INLINE void hide(std::int64_t row, int key, F x) {
-        const std::uint64_t hidden = S::bits(S::less(x, S::broadcast(-0x1.fffffep+127f)));
+        const std::uint64_t hidden = S::bits(S::less(x, S::broadcast(kNoKeyYet)));
         visible[row] &= ~(hidden << static_cast<unsigned>(key));
     }
 };

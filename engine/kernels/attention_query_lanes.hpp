@@ -26,6 +26,7 @@ struct QueryLanes {
     static constexpr int kTileVectors = S::kRegisters == 32 ? 4 : 2;
     static constexpr int kBlockVectors = 64 / W < 4 ? 4 : (64 / W > 16 ? 16 : 64 / W);
     static constexpr int kMaxRows = kBlockVectors * W;
+    static_assert(kMaxRows <= kMostBlockRows);
     static constexpr int kKeyBlock = 96;  // at most
 
     /// Keys [begin, end) of a key block.
@@ -385,14 +386,18 @@ struct QueryLanes {
         score_key_block(c, kv, key_begin, static_cast<int>(keys));
         for (int v = 0; v < c.vectors; ++v) {
             const VectorKeys& k = c.scores.keys[v];
+            // Whether some lanes do not see a key that others see: their score is -Inf, which a reference of NaN does not make 0.
+            const bool hides = c.hides || k.begin < k.full_begin || k.full_end < k.end;
+            const auto weight = [&](int key, F reference, F factor) HEADWISE_LAMBDA_INLINE {
+                if (key < k.begin || key >= k.end) return S::zero();
+                const F w = exp2_weight<S>(S::load(block.scores + key * c.stride + v * W) - reference) * factor;
+                return hides ? S::select(S::from_bits(c.scores.visible[v][key]), w, S::zero()) : w;
+            };
             const std::int64_t count = block.rows - v * W < W ? block.rows - v * W : W;
             const F reference = S::load_tail(references + v * W, count), factor = S::load_tail(factors + v * W, count);
             for (int key = 0; key < kWeighedKeys; key += W) {
                 F tile[W];
-                HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] =
-                    key + i < k.begin || key + i >= k.end
-                        ? S::zero()
-                        : exp2_weight<S>(S::load(block.scores + (key + i) * c.stride + v * W) - reference) * factor;
+                HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] = weight(key + i, reference, factor);
                 S::transpose(tile);
                 HEADWISE_UNROLL for (int i = 0; i < W; ++i) if (i < count)
                     S::store(weights + (v * W + i) * kWeighedKeys + key, tile[i]);

@@ -152,7 +152,7 @@ struct QueryScores {
     }
 
     HEADWISE_INLINE void hide(int vector, int key, F x) {
-        const std::uint32_t shown = ~S::bits(S::less(x, S::broadcast(-0x1.fffffep+127f))) & kAllLanes;
+        const std::uint32_t shown = ~S::bits(S::less(x, S::broadcast(kNoKeyYet))) & kAllLanes;
         visible[vector][key] = static_cast<std::uint16_t>(visible[vector][key] & shown);
     }
 
@@ -194,7 +194,7 @@ struct QueryScores {
             for (; key + W <= end; key += W) copy(S::load(from + key), to + key);
             if (key < end) copy(S::load_tail(from + key, end - key), to + key);
         }
-        return S::any(S::less(least, S::broadcast(-0x1.fffffep+127f)));
+        return S::any(S::less(least, S::broadcast(kNoKeyYet)));
     }
 
     HEADWISE_TILE void hide_by_bias(int vector) {

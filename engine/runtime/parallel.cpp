@@ -161,7 +161,7 @@ struct CollectedBody {
 
 }  // namespace
 
-int available_workers() noexcept {
+int available_workers() {
     if (!may_use_workers()) return 1;
     return available_workers(tbb::this_task_arena::max_concurrency(), tbb::info::default_concurrency(), cpu_info().cpu_quota);
 }
@@ -171,7 +171,7 @@ int available_workers(int arena_size, int default_size, double cpu_quota) noexce
     return static_cast<int>(std::clamp(std::ceil(cpu_quota), 1.0, static_cast<double>(arena_size)));
 }
 
-int workers_for(double microseconds) noexcept {
+int workers_for(double microseconds) {
     return static_cast<int>(std::clamp(microseconds / kMinMicrosecondsPerWorker, 1.0, static_cast<double>(available_workers())));
 }
 

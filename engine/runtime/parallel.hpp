@@ -10,12 +10,12 @@ namespace headwise::runtime {
 
 /// Threads that should work at once in the calling thread's task arena: as many as it has, or where it is of oneTBB's default size
 /// (any other was chosen by somebody) no more than the process's quota of processor time feeds. The second form is the rule itself;
-/// a quota of 0 is none.
-int available_workers() noexcept;
+/// a quota of 0 is none. The first call reads what machine this is, and may throw std::bad_alloc.
+int available_workers();
 int available_workers(int arena_size, int default_size, double cpu_quota) noexcept;
 
 /// As many of them as it pays to wake for simple loops that take one thread about so long.
-int workers_for(double microseconds) noexcept;
+int workers_for(double microseconds);
 
 /// The item that a worker will be given after the present one, where that is known already.
 inline constexpr std::int64_t kUnknownItem = -1;

@@ -30,10 +30,10 @@ struct AttentionWeights {
 /// What the softmax of attention(arguments, options) gives each key. arguments.value and out do not matter. A sink takes its part
 /// of the sum and is not listed.
 ///
-/// Without arguments.log_sum_exp (data null) the keys are swept twice, and the weights of a row, with its sink's, sum to 1 for any
-/// finite logits: within 1e-5 up to 50,000 keys, within some 1e-4 at a million. With it, one sweep is enough, and the weights are
-/// e^(logit - log_sum_exp) for any log_sum_exp you pass, for example one merged over several key sets. A log_sum_exp that run()
-/// wrote is rounded to f32: weights are then off by a factor of up to 1 + |log_sum_exp| * 2^-24, 4e-6 at 64 and 6 % at 1e6.
+/// Without arguments.log_sum_exp (data null) the keys are swept twice, and the weights of a row, with its sink's, sum to 1
+/// within 1e-5 for any finite logits and any number of keys. With it, one sweep is enough, and the weights are e^(logit -
+/// log_sum_exp) for any log_sum_exp you pass, for example one merged over several key sets. A log_sum_exp that run() wrote is
+/// rounded to f32: weights are then off by a factor of up to 1 + |log_sum_exp| * 2^-24, 4e-6 at 64 and 6 % at 1e6.
 ///
 /// No buffer but those of `results` grows with a length times a length. With top_weights, top_keys or key_means alone a sweep costs
 /// about half a run.

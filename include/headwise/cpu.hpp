@@ -31,7 +31,8 @@ HEADWISE_API void set_isa(Isa isa);
 HEADWISE_API std::string isa_reason();
 
 /// Data cache sizes in bytes as one core sees them, from the operating system at run time; where cores differ, the smallest of each
-/// level. Where it does not tell, the documented fall-back (32 KiB, 512 KiB, 8 MiB), and `detected` is false.
+/// level that any core of the machine has, so that bits do not depend on which cores a process may use. Where it does not tell, the
+/// documented fall-back (32 KiB, 512 KiB, 8 MiB), and `detected` is false.
 struct CacheSizes {
     std::int64_t l1d = 32 << 10;
     std::int64_t l2 = 512 << 10;

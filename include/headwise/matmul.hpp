@@ -23,7 +23,8 @@ struct MatmulOptions {
     float alpha = 1;  ///< c = epilogue(alpha * a * b + beta * c); 0: neither a nor b is read, and their data may be null
     float beta = 0;   ///< 0: c is not read, whatever it holds
     Epilogue epilogue{};
-    int max_threads = 0;  ///< at most this many tasks at once; 0: as many as AttentionOptions::max_threads says
+    int max_threads = 0;  ///< at most this many tasks at once; 0: as many as the calling thread's task arena has, and
+                          ///< CpuInfo::cpu_quota feeds
 };
 
 /// A matrix b [k, n] copied once into the layout that the kernels of one ISA read, for use as the right-hand side of many products.

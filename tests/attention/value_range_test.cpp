@@ -194,7 +194,7 @@ TEST_CASE("biases from 0 to -1e30 on some of the keys, on all but one, on all") 
     BoundCheck bound("biases");
     for_positions([&](std::int64_t rows, const AttentionOptions& options, const std::string& name) {
         for (const double bias : {-1.0, -30.0, -80.0, -1e3, -1e6, -1e10, -1e30})
-            for (const std::size_t step : {2, 200}) {
+            for (const std::size_t step : {std::size_t{2}, std::size_t{200}}) {
                 for (const bool some : {true, false}) {
                     Call call({.queries = rows}, options);
                     std::vector<float> of_keys(200);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "headwise/headwise.hpp"
@@ -39,6 +40,34 @@ TEST_CASE("the weights of a row, with its sink's, sum to 1 within 1e-5 at any fi
         }
         CHECK(worst <= 1e-5);
     }
+}
+
+TEST_CASE("so they do over a million keys, wherever the sum comes from") {
+    // Many queries share the keys, so that they are in blocks of rows; one dimension, logits are the keys themselves.
+    constexpr std::int64_t kKeys = 1'000'000, kQueries = 3;
+    INFO(reproduction(test_seed()));
+    RandomNumbers random(test_seed());
+    const std::vector<float> query = {1.0f, 0.5f, 0.1f};
+    std::vector<float> key(kKeys), weights(kQueries * kKeys);
+    const AttentionArguments arguments{.query = bhsd(query.data(), 1, 1, kQueries, 1),
+                                       .key = bhsd<const float>(key.data(), 1, 1, kKeys, 1)};
+    const auto check = [&](const std::string& name, auto logit) {
+        CAPTURE(name);
+        for (std::size_t j = 0; j < key.size(); ++j) key[j] = static_cast<float>(logit(static_cast<double>(j)));
+        attention_weights(arguments, {.scale = 1.0f}, {}, {.weights = {weights.data(), {1, 1, kQueries, kKeys}}});
+        for (std::size_t i = 0; i < kQueries; ++i) {
+            CAPTURE(i);
+            double sum = 0;
+            for (std::size_t j = 0; j < key.size(); ++j) sum += static_cast<double>(weights[i * key.size() + j]);
+            CHECK(std::abs(sum - 1) <= 1e-5);
+        }
+    };
+    check("all equal", [](double) { return 0.1; });
+    check("one far above", [](double j) { return j == 5 ? 5.0 : 0.0; });
+    check("the last one far above", [&](double j) { return j == kKeys - 1 ? 12.0 : 0.0; });
+    check("rising", [](double j) { return j * 1e-5; });
+    check("falling", [](double j) { return -j * 1e-5; });
+    check("random", [&](double) { return static_cast<double>(random.normal()); });
 }
 
 TEST_CASE("a sink takes its share of the weights") {

@@ -43,7 +43,7 @@ TEST_CASE("without an L3 the L2 stands in for it") {
     CHECK(caches.l3 == 2 << 20);
 }
 
-TEST_CASE("where cores differ, each level is the smallest that an allowed core has") {
+TEST_CASE("where cores differ, each level is the smallest that one of the cores has") {
     const SystemDirectory system;
     const auto core = [&](int cpu, const std::string& l1, const std::string& l2, const std::string& l3) {
         write_cache(system, cpu, 0, "1", "Data", l1);
@@ -117,6 +117,13 @@ TEST_CASE("lists of processors as the kernel writes them, and what is none") {
     CHECK(parse_processor_list("5") == std::vector{5});
     for (const std::string text : {"", "x", "3-1", "-2", "1-", "1;2", "1,,2", "0-99999999", "99999999999999999999"})
         CHECK_MESSAGE(parse_processor_list(text).empty(), text);
+}
+
+TEST_CASE("processors that are present, allowed or not") {
+    const SystemDirectory system;
+    CHECK(present_processors(system.path()).empty());
+    system.write("cpu/present", "0-5");
+    CHECK(present_processors(system.path()) == std::vector{0, 1, 2, 3, 4, 5});
 }
 
 TEST_CASE("this process may run somewhere") {

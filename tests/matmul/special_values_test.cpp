@@ -126,6 +126,12 @@ TEST_CASE("with alpha = 0 neither a nor b is read: they may be null, or what is 
     CHECK(c == std::vector<float>(12, 6.0f));
     matmul(over_c, TensorView<const float, 2>(c.data(), {3, 4}), out, {.alpha = 0, .beta = 0.5f});
     CHECK(c == std::vector<float>(12, 3.0f));
+
+    // More rows and columns than a tile, a panel or an item of work has.
+    std::vector<float> large(std::size_t{700} * 900, 3.0f);
+    matmul(TensorView<const float, 2>(nullptr, {700, 500}), TensorView<const float, 2>(nullptr, {500, 900}),
+           TensorView<float, 2>(large.data(), {700, 900}), {.alpha = 0, .beta = 2});
+    CHECK(large == std::vector<float>(large.size(), 6.0f));
 }
 
 TEST_CASE("a sum beyond the range of float is Inf") {
