@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <span>
 
@@ -116,7 +117,7 @@ class WeightsSweep {
         const BlockRows rows{queries, heads};
         const PreparedBlock prepared(call_, workspace_, worker, {&place, 1}, workspace_.state(worker, 0), &rows);
         const AttentionBlock& block = prepared.block;
-        const RowReferences references =
+        const WeightReferences references =
             call_.arguments.log_sum_exp.data ? given_references(worker, place, rows) : found_references(worker, prepared);
         const std::int64_t begin = block.key_begin ? block.key_begin[0] : 0;
         const std::int64_t end = block.key_end ? block.key_end[block.rows - 1] : place.sequence.keys;
@@ -125,7 +126,7 @@ class WeightsSweep {
         for (std::int64_t i = 0; tops && i < place.rows; ++i) top_of(worker, i).clear();
         for (std::int64_t key = begin; key < end; key += kWeighedKeys) {
             const std::int64_t keys = std::min(kWeighedKeys, end - key);
-            call_.kernels.attention.weigh(block, prepared.keys, key, keys, references.log2, references.factors, weights);
+            call_.kernels.attention.weigh(block, prepared.keys, key, keys, references, weights);
             for (std::int64_t i = 0; copies && i < place.rows; ++i)
                 copy(worker, place.b, head.first, row + i, head.count, key,
                      {weights + i * kWeighedKeys, static_cast<std::size_t>(keys)});
@@ -135,14 +136,8 @@ class WeightsSweep {
             write_top(top_of(worker, i), place.b, head.first + (row + i) % head.count, (row + i) / head.count);
     }
 
-    /// A row's weights are factors[i] * 2^(logit - log2[i]).
-    struct RowReferences {
-        const float* log2;
-        const float* factors;
-    };
-
     /// From the log-sum-exp that the caller gave.
-    RowReferences given_references(int worker, const BlockPlace& place, const BlockRows& rows) const {
+    WeightReferences given_references(int worker, const BlockPlace& place, const BlockRows& rows) const {
         float* references = workspace_.floats(worker, RowFloats::reference);
         float* factors = workspace_.floats(worker, RowFloats::factor);
         const TensorView<float, 3>& sums = call_.arguments.log_sum_exp;
@@ -153,12 +148,12 @@ class WeightsSweep {
             references[i] = std::isinf(sum) && sum < 0 ? 0 : static_cast<float>(static_cast<double>(sum) * std::numbers::log2e);
             factors[i] = 1;
         }
-        return {references, factors};
+        return {references, factors, exponents_of(worker, factors, place.rows)};
     }
 
     /// From a sweep of their own, as attention makes it, but without values. Maximum and sum stay apart: their logarithm in f32
     /// would have lost the sum where logits are large.
-    RowReferences found_references(int worker, const PreparedBlock& prepared) const {
+    WeightReferences found_references(int worker, const PreparedBlock& prepared) const {
         const AttentionKernel& kernel = call_.kernels.attention.query_lanes;
         AttentionBlock block = with_state(prepared.block, workspace_.state(worker, 1));
         block.value_dim = 0;
@@ -178,7 +173,19 @@ class WeightsSweep {
                                                                     .factor
                                                               : 0;
         }
-        return {block.row_max, factors};
+        return {block.row_max, factors, exponents_of(worker, factors, block.rows)};
+    }
+
+    const float* exponents_of(int worker, float* factors, std::int64_t rows) const {
+        float* exponents = workspace_.floats(worker, RowFloats::exponent);
+        for (std::int64_t i = 0; i < rows; ++i) {
+            int exponent = 0;
+            std::frexp(factors[i], &exponent);
+            exponents[i] = static_cast<float>(exponent);
+            // All weights are 0 then; some processors take long for 0 times a denormal number, too.
+            if (factors[i] < std::numeric_limits<float>::min()) factors[i] = 0;
+        }
+        return exponents;
     }
 
     /// The state of the keys [begin, end) in `block`, by key blocks that begin at the same keys whatever rows are chosen, so that a

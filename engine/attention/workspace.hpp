@@ -19,7 +19,7 @@ struct BlockState {
 /// Which arrays a worker has, each with an element for each row of a block.
 enum class RowPointers { queries, bias, mask, mask_bits, blocks };
 enum class RowIntegers { query, head, key_begin, key_end, position };
-enum class RowFloats { scale, slope, factor, shared_weight, reference };
+enum class RowFloats { scale, slope, factor, exponent, shared_weight, reference };
 
 /// What has become of a row's shared keys, beside the result in `out`: as row_max and row_sum of a block.
 struct SharedRow {

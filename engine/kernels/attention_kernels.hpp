@@ -109,13 +109,21 @@ struct AttentionKernel {
 
 inline constexpr std::int64_t kWeighedKeys = 64;
 
+/// What the weights of a block's rows are formed with: factors[i] * 2^(logit - log2[i]), where factors[i] is below
+/// 2^exponents[i]. [rows] each.
+struct WeightReferences {
+    const float* log2;
+    const float* factors;
+    const float* exponents;
+};
+
 struct AttentionKernels {
     AttentionKernel query_lanes;  ///< many rows: a vector holds one element of kLanes rows
     AttentionKernel key_rows;     ///< few rows: a vector holds kLanes elements of one row
-    /// weights[i * kWeighedKeys + j] = factors[i] * 2^(logit - references[i]) of row i and key key_begin + j for j < keys <=
-    /// kWeighedKeys; 0 where it is not seen, and for j >= keys. For a block of query_lanes; its state is left alone.
+    /// weights[i * kWeighedKeys + j] = that of row i and key key_begin + j for j < keys <= kWeighedKeys; 0 where it is below
+    /// 2^kLeastWeightLog2 or not seen, and for j >= keys. For a block of query_lanes; its state is left alone.
     void (*weigh)(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t keys,
-                  const float* references, const float* factors, float* weights);
+                  const WeightReferences& references, float* weights);
     /// Bit j: weights[j], of the kWeighedKeys of one row, exceeds `least`. Where more than k of them do, at least the k largest of
     /// them have a bit, and few others: in the first keys of a row nearly half would take a place only to lose it again.
     std::uint64_t (*largest)(const float* weights, float least, std::int64_t k);

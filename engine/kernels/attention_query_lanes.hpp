@@ -379,7 +379,7 @@ struct QueryLanes {
 
     /// AttentionKernels::weigh.
     static void weigh(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t keys,
-                      const float* references, const float* factors, float* weights) {
+                      const WeightReferences& references, float* weights) {
         static_assert(kWeighedKeys <= kKeyBlock && kWeighedKeys % W == 0);
         Context c(block);
         list_values(kv, key_begin, keys, c.values);  // score tiles ask for them
@@ -388,16 +388,20 @@ struct QueryLanes {
             const VectorKeys& k = c.scores.keys[v];
             // Whether some lanes do not see a key that others see: their score is -Inf, which a reference of NaN does not make 0.
             const bool hides = c.hides || k.begin < k.full_begin || k.full_end < k.end;
-            const auto weight = [&](int key, F reference, F factor) HEADWISE_LAMBDA_INLINE {
+            const std::int64_t count = block.rows - v * W < W ? block.rows - v * W : W;
+            const F reference = S::load_tail(references.log2 + v * W, count),
+                    factor = S::load_tail(references.factors + v * W, count);
+            // Of a large sink's factor a weight makes a denormal number, unless it is 0 by then.
+            const F least = S::broadcast(kLeastWeightLog2) - S::load_tail(references.exponents + v * W, count);
+            const auto weight = [&](int key) HEADWISE_LAMBDA_INLINE {
                 if (key < k.begin || key >= k.end) return S::zero();
-                const F w = exp2_weight<S>(S::load(block.scores + key * c.stride + v * W) - reference) * factor;
+                const F x = S::load(block.scores + key * c.stride + v * W) - reference;
+                const F w = exp2_weight<S>(S::select(S::less(x, least), S::broadcast(-__builtin_inff()), x)) * factor;
                 return hides ? S::select(S::from_bits(c.scores.visible[v][key]), w, S::zero()) : w;
             };
-            const std::int64_t count = block.rows - v * W < W ? block.rows - v * W : W;
-            const F reference = S::load_tail(references + v * W, count), factor = S::load_tail(factors + v * W, count);
             for (int key = 0; key < kWeighedKeys; key += W) {
                 F tile[W];
-                HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] = weight(key + i, reference, factor);
+                HEADWISE_UNROLL for (int i = 0; i < W; ++i) tile[i] = weight(key + i);
                 S::transpose(tile);
                 HEADWISE_UNROLL for (int i = 0; i < W; ++i) if (i < count)
                     S::store(weights + (v * W + i) * kWeighedKeys + key, tile[i]);

@@ -89,6 +89,29 @@ TEST_CASE("a sink takes its share of the weights") {
     }
 }
 
+TEST_CASE("beside a large sink no weight is a denormal number: those below 2^-100 are 0") {
+    // Key j's logit is -j / 4, so that its weight is e^(-j / 4 - sink) but for the weights of all keys beside the sink's.
+    constexpr std::int64_t kKeys = 300;
+    const float query = 1;
+    std::vector<float> key(kKeys), weights(kKeys);
+    for (std::size_t j = 0; j < key.size(); ++j) key[j] = -0.25f * static_cast<float>(j);
+    AttentionArguments arguments{.query = bhsd(&query, 1, 1, 1, 1), .key = bhsd<const float>(key.data(), 1, 1, kKeys, 1)};
+    for (const float sink : {0.0f, 30.0f, 60.0f, 69.0f, 70.0f, 85.0f, 90.0f, 100.0f, 110.0f, 1000.0f}) {
+        CAPTURE(sink);
+        arguments.sinks = {&sink, 1};
+        attention_weights(arguments, {.scale = 1.0f}, {}, {.weights = {weights.data(), {1, 1, 1, kKeys}}});
+        double total = std::exp(static_cast<double>(sink));
+        for (const float logit : key) total += std::exp(static_cast<double>(logit));
+        bool right = true;
+        for (std::size_t j = 0; j < key.size(); ++j) {
+            const double exact = std::exp(static_cast<double>(key[j])) / total, weight = static_cast<double>(weights[j]);
+            const bool zero = weight == 0 && exact < 0x1p-98;  // the bound is a power of two near the sum of all
+            right &= zero || (exact > 0x1p-102 && std::abs(weight - exact) <= 1e-5 * exact);
+        }
+        CHECK(right);
+    }
+}
+
 TEST_CASE("means over many queries keep their digits") {
     constexpr std::int64_t kQueries = 200'000;
     std::vector<float> query(kQueries, 1.0f), means(3);
