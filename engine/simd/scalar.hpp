@@ -31,8 +31,24 @@ struct Scalar : PlainMaskBits {
     static HEADWISE_INLINE float masked_fma(bool mask, float a, float b, float c) { return mask ? a * b + c : c; }
     static HEADWISE_INLINE std::uint32_t bits(bool mask) { return mask ? 1 : 0; }
     static HEADWISE_INLINE bool from_bits(std::uint32_t bits) { return (bits & 1u) != 0; }
-    static HEADWISE_INLINE float max(float a, float b) { return a > b ? a : b; }
-    static HEADWISE_INLINE float min(float a, float b) { return a < b ? a : b; }
+    // By the instruction where there is one: of the comparison compilers make branches, and large scores of either sign, which a
+    // softcap bounds, then take a fifth longer.
+    static HEADWISE_INLINE float max(float a, float b) {
+#if defined(__SSE__)
+        asm("maxss %1, %0" : "+x"(a) : "x"(b));
+        return a;
+#else
+        return a > b ? a : b;
+#endif
+    }
+    static HEADWISE_INLINE float min(float a, float b) {
+#if defined(__SSE__)
+        asm("minss %1, %0" : "+x"(a) : "x"(b));
+        return a;
+#else
+        return a < b ? a : b;
+#endif
+    }
     static HEADWISE_INLINE float abs(float a) { return __builtin_fabsf(a); }
 
     /// To even at ties. Adding 1.5 * 2^23 pushes the fraction out; |x| beyond 2^22 has no use for it here and is left as it is.

@@ -265,7 +265,9 @@ VariantAccuracy check_call(const VariantCall& call) {
     }
     const auto& extent = call.arguments.out.extent;
     const std::int64_t total_rows = extent[0] * extent[1] * extent[2];
-    return {out.result(total_rows), log_sum_exp.result(total_rows)};
+    VariantAccuracy accuracy{out.result(total_rows), log_sum_exp.result(total_rows)};
+    if (call.weighs()) accuracy.out.negligible = 0x1p-99;  // weights below 2^-100 are 0
+    return accuracy;
 }
 
 }  // namespace headwise::tools

@@ -18,7 +18,8 @@ namespace headwise::tools {
 struct Accuracy {
     double engine_error = 0;  ///< largest absolute difference; infinity where one is NaN or infinite and the other is not
     double naive_error = 0;
-    double largest = 0;  ///< largest absolute value of the f64 result: what the errors are to be compared with
+    double largest = 0;     ///< largest absolute value of the f64 result: what the errors are to be compared with
+    double negligible = 0;  ///< an error of this size is as promised, however small the values are
     double naive_gflops = 0;
     std::int64_t rows = 0, total_rows = 0;
     std::optional<double> engine_to_model{}, naive_to_model{};  ///< against the output stored in the file, where there is one
