@@ -80,7 +80,8 @@ void add_tasks(AttentionExplanation& e, const AttentionCall& call, std::int64_t 
 AttentionExplanation explain_attention(const AttentionCall& call, const AttentionWorkspace& workspace, Isa isa, int max_workers) {
     const CallWork work = count_work(call);
     const auto [shared, own] = share_items(work, call.options.schedule, workspace.partial_states(), max_workers);
-    std::int64_t longest = 0, shared_rows = 0;
+    double longest = 0;
+    std::int64_t shared_rows = 0;
     SequenceSchedule s = schedule_sequence(call.shape, 0, 0, call.kernels.attention);
     bool lanes = shared.count > 0, rows = false;
     for (std::int64_t b = 0; b < call.shape.batch; ++b) {
@@ -90,7 +91,8 @@ AttentionExplanation explain_attention(const AttentionCall& call, const Attentio
         lanes = lanes || many;
         rows = rows || !many;
         if (other.key_begin > 0) shared_rows += other.rows;
-        if (const std::int64_t size = (sequence.queries + 1) * (sequence.keys + 1); size > longest) {
+        if (const double size = (static_cast<double>(sequence.queries) + 1) * (static_cast<double>(sequence.keys) + 1);
+            size > longest) {
             longest = size;
             s = other;
         }

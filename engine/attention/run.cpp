@@ -9,6 +9,7 @@
 
 #include "engine/attention/block.hpp"
 #include "engine/attention/denominator.hpp"
+#include "engine/attention/key_sums.hpp"
 #include "engine/attention/padding.hpp"
 #include "engine/attention/task_work.hpp"
 #include "engine/runtime/parallel.hpp"
@@ -38,18 +39,20 @@ class AttentionRun {
         AttentionBlock block = prepared.block;
         fetch_ahead(block, worker, places, upcoming);
         const SequenceSchedule& schedule = places[0].schedule;
-        const AttentionKernel& kernel = *schedule.kernel;
+        const KeySums sums(workspace_, worker, *schedule.kernel, prepared.keys);
         const Chunks seen = chunks_seen(schedule, block);
-        const auto end_of = [&](std::int64_t chunk) { return chunk < seen.end ? schedule.chunk_end(chunk) : 0; };
-        block.next_key_end = end_of(seen.begin + 1);
-        kernel.attend(block, prepared.keys, schedule.chunk_begin(seen.begin), end_of(seen.begin));
+        const auto keys_of = [&](std::int64_t chunk) {
+            return ChunkKeys{
+                schedule.chunk_begin(chunk), schedule.chunk_end(chunk),
+                chunk + 1 < seen.end ? KeySums::first_end(schedule.chunk_begin(chunk + 1), schedule.chunk_end(chunk + 1)) : 0};
+        };
+        sums.attend(block, keys_of(seen.begin));
         block.fetch_count = 0;
         for (std::int64_t chunk = seen.begin + 1; chunk < seen.end; ++chunk) {
             AttentionBlock part = with_state(block, workspace_.state(worker, 1));
             part.begun = true;
-            part.next_key_end = end_of(chunk + 1);
-            kernel.attend(part, prepared.keys, schedule.chunk_begin(chunk), end_of(chunk));
-            kernel.merge(block, part);
+            sums.attend(part, keys_of(chunk));
+            schedule.kernel->merge(block, part);
         }
         finish(worker, places, prepared, block);
     }
@@ -65,7 +68,8 @@ class AttentionRun {
         AttentionBlock block = prepared.block;
         const Chunks seen = chunks_seen(schedule, block);
         if (chunk >= seen.begin && chunk < seen.end)
-            kernel.attend(block, prepared.keys, schedule.chunk_begin(chunk), schedule.chunk_end(chunk));
+            KeySums(workspace_, worker, kernel, prepared.keys)
+                .attend(block, {schedule.chunk_begin(chunk), schedule.chunk_end(chunk), 0});
 
         const std::int64_t first = item - chunk;
         std::atomic_ref<std::int32_t> finished(*workspace_.finished(first));

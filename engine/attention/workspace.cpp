@@ -34,7 +34,7 @@ AttentionWorkspace::AttentionWorkspace(const AttentionShape& shape, const Attent
     state_bytes_ = aligned(sizes.state.floats, sizeof(float));
     own_state_bytes_ = aligned(sizes.own_state.floats, sizeof(float));
     states_ = end;
-    end += 2 * state_bytes_;
+    end += (kFirstSpareState + kSpareStates) * state_bytes_;
     worker_bytes_ = end;
 
     end = static_cast<std::size_t>(workers) * worker_bytes_;

@@ -32,7 +32,7 @@ struct PartialStates {
 };
 
 /// Where everything lies in the caller's workspace:
-///   for each worker   arrays over the rows of a block, rows to fetch ahead, packed queries, scores, two states; where RoPE turns
+///   for each worker   arrays over the rows of a block, rows to fetch ahead, packed queries, scores, states; where RoPE turns
 ///                     rows, copies of them; with a shared prefix the places that a block's rows come from
 ///   for all           the plans of the sequences; with a shared prefix the first row of each among those that share it, and what
 ///                     has become of these rows
@@ -89,6 +89,9 @@ class AttentionWorkspace {
         return state_at(base_ + partials_ + static_cast<std::size_t>(item) * state_bytes_, rows_);
     }
     std::int32_t* finished(std::int64_t item) const noexcept { return reinterpret_cast<std::int32_t*>(base_ + finished_) + item; }
+
+    /// A block's state, a chunk's, and those that a chunk's sum takes (KeySums).
+    static constexpr int kFirstSpareState = 2, kSpareStates = 3;
 
     /// Rows of keys that outs() has room for besides the out rows of one block and the query rows of another.
     static constexpr std::int64_t kFetchedKeys = 16;

@@ -24,9 +24,13 @@ struct FetchRows {
     std::int64_t length = 0;  ///< of a row, in floats
 };
 
+/// A sum over p is made of blocks of so many products, each one chain that begins at zero, added in their order: one chain over
+/// tens of thousands would lose two digits. The time of adding them cannot be told from noise.
+inline constexpr std::int64_t kSumDepth = 512;
+
 /// One panel of a product: sum[i][j] = sum over p of a[i][p] * b[p][j] for i < rows, p < depth and j < columns, where columns is at
-/// most MatmulKernels::tile_columns. Strides in elements. Each sum is one chain of multiply-adds in the order of p, begun at 0 or
-/// at what c holds: how rows, columns and depth are cut into calls does not change a bit of it.
+/// most MatmulKernels::tile_columns. Strides in elements. How rows and columns are cut into calls does not change a bit of a sum,
+/// nor how depth is, at multiples of kSumDepth.
 struct MatmulPanel {
     std::int64_t rows, columns, depth;
     const float* a;  ///< a[i * a_row + p * a_step]
@@ -35,7 +39,7 @@ struct MatmulPanel {
     std::int64_t b_step;
     float* c;  ///< c[i * c_row + j]
     std::int64_t c_row;
-    bool resume;                 ///< c holds the sums over the p before these
+    bool resume;                 ///< c holds the sums over the p before these, a multiple of kSumDepth
     const MatmulFinish* finish;  ///< null: c gets the sums as they are
     FetchRows fetch;             ///< fetched into the second cache meanwhile
 };

@@ -104,7 +104,8 @@ struct Intermediates {
 /// Sequences worked on together: as many as keep what lies between the steps in the last cache, at least one.
 std::int64_t group_size(const Intermediates& sizes, std::int64_t batch) {
     const auto bytes = static_cast<double>(sizes.sequence) * sizeof(float);
-    return std::clamp(static_cast<std::int64_t>(static_cast<double>(cpu_info().caches.l3) / 2 / bytes), std::int64_t{1}, batch);
+    return std::clamp(static_cast<std::int64_t>(static_cast<double>(cpu_info().caches.usable().l3) / 2 / bytes), std::int64_t{1},
+                      batch);
 }
 
 TensorView<const float, 3> sequences(const TensorView<const float, 3>& x, std::int64_t first, std::int64_t count) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/kernels/matmul_kernels.hpp"
+
 namespace headwise {
 namespace {
 
@@ -28,18 +30,10 @@ constexpr std::int64_t kMaxDepth = 1024;
 constexpr double kWorkOfTask = 1 << 20;
 constexpr std::int64_t kItemsOfWorker = 8;
 
-// A virtual machine may report its host's last cache (260 MiB were seen), of which it gets a slice.
-// Panels of half of that are mapped anew at each call and take three times as long as those of a smaller cache.
-CacheSizes plausible(CacheSizes caches) {
-    caches.l2 = std::min<std::int64_t>(caches.l2, 4 << 20);
-    caches.l3 = std::min<std::int64_t>(caches.l3, 32 << 20);
-    return caches;
-}
-
 }  // namespace
 
 MatmulBlocking choose_blocking(const MatmulProblem& p, const CacheSizes& reported, int workers) {
-    const CacheSizes caches = plausible(reported);
+    const CacheSizes caches = reported.usable();
     MatmulBlocking block;
     block.pack_b = p.b == PanelSource::columns ||
                    (p.b == PanelSource::rows && p.m >= kRowsWorthPacking &&
@@ -47,7 +41,7 @@ MatmulBlocking choose_blocking(const MatmulProblem& p, const CacheSizes& reporte
     block.pack_a = p.a_columns && p.n >= kRowsWorthPacking;
 
     const std::int64_t depth = std::min(kMaxDepth, caches.l2 / 4 / (p.tile_columns * kFloat));
-    block.kc = p.keeps_c ? p.k : std::min(p.k, even_part(p.k, depth, kVector));
+    block.kc = p.keeps_c ? p.k : std::min(p.k, even_part(p.k, depth, kSumDepth));
 
     const double work =
         static_cast<double>(p.batch) * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);

@@ -109,7 +109,7 @@ class AttentionPlan {
     /// `workspace` holds at least workspace_bytes(), any alignment, for this run alone; its content does not matter.
     ///
     /// For finite inputs far from overflow, in rounding to nearest, each element of out is within (exp(2 E) - 1 + 2 K u) V of exact
-    /// arithmetic. u = 2^-24; V is the largest magnitude in its column of the values that the row sees; K = min(n, 256 + n / 16) +
+    /// arithmetic. u = 2^-24; V is the largest magnitude in its column of the values that the row sees; K = min(n, 480) +
     /// 16 for n keys; E bounds the error of the row's logits s_j, in nats:
     ///     E = u * max_j ((head_dim + 4) * |scale| * sum_d |query_d key_jd| + 2 * (max s - s_j) + 16)
     /// RoPE and rules on scores add terms: docs/numerics.md, which has a bound for log_sum_exp, too.

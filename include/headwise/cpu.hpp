@@ -38,6 +38,13 @@ struct CacheSizes {
     std::int64_t l2 = 512 << 10;
     std::int64_t l3 = 8 << 20;
     bool detected = false;
+
+    /// What is counted on: a virtual machine may report all of its host's last cache (260 MiB were seen), of which it gets a slice.
+    /// Buffers of half of that would be mapped anew by each call, and take three times as long as those of a smaller cache.
+    CacheSizes usable() const noexcept {
+        constexpr std::int64_t kMostL2 = std::int64_t{4} << 20, kMostL3 = std::int64_t{32} << 20;
+        return {l1d, l2 < kMostL2 ? l2 : kMostL2, l3 < kMostL3 ? l3 : kMostL3, detected};
+    }
 };
 
 struct CpuInfo {

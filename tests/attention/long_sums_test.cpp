@@ -11,25 +11,36 @@ namespace headwise::test {
 namespace {
 
 // One key's logit is 5 nats above all others, so each of those adds little to a sum that is already large. A single f32 chain over
-// 131,073 keys was off by 1.1e-3.
-void check_ones(std::int64_t keys, std::int64_t rows) {
-    CAPTURE(keys);
-    CAPTURE(rows);
+// 131,073 keys was off by 1.1e-3. Values of 1 alone would not show all: the sums of weights and of weighted values round alike.
+void check_constants(std::int64_t keys, std::int64_t rows) {
     const auto count = static_cast<std::size_t>(keys);
-    std::vector<float> query(static_cast<std::size_t>(rows), 1.0f), key(count, 0.0f), value(count, 1.0f), out(query.size());
+    std::vector<float> query(static_cast<std::size_t>(rows), 1.0f), key(count, 0.0f), value(count), out(query.size()),
+        logs(query.size());
     key[0] = 5;
-    attention(bhsd<const float>(query.data(), 1, 1, rows, 1), bhsd<const float>(key.data(), 1, 1, keys, 1),
-              bhsd<const float>(value.data(), 1, 1, keys, 1), bhsd<float>(out.data(), 1, 1, rows, 1), {.scale = 1.0f});
-    float error = 0;
-    for (const float x : out) error = std::max(error, std::abs(x - 1));
-    CHECK(error <= 1e-6f);
+    AttentionArguments arguments{.query = bhsd<const float>(query.data(), 1, 1, rows, 1),
+                                 .key = bhsd<const float>(key.data(), 1, 1, keys, 1),
+                                 .value = bhsd<const float>(value.data(), 1, 1, keys, 1),
+                                 .out = bhsd<float>(out.data(), 1, 1, rows, 1)};
+    arguments.log_sum_exp = {logs.data(), {1, 1, rows}};
+    const double log_sum_exp = std::log(std::exp(5.0) + static_cast<double>(keys - 1));
+    for (const float x : {1.0f, 1.1f, 3.0f}) {
+        std::ranges::fill(value, x);
+        attention(arguments, {.scale = 1.0f});
+        double error = 0, log_error = 0;
+        for (const float result : out) error = std::max(error, std::abs(static_cast<double>(result) / static_cast<double>(x) - 1));
+        for (const float result : logs) log_error = std::max(log_error, std::abs(static_cast<double>(result) - log_sum_exp));
+        INFO(keys << " keys, " << rows << " rows, values of " << x);
+        CHECK(error <= (x == 1 ? 1e-6 : 2e-6));
+        CHECK(log_error <= 1e-6 + log_sum_exp * 0x1p-24);
+    }
 }
 
-TEST_CASE("values that are all 1 come out as 1 within 1e-6 at any length, in prefill and in decode") {
-    for (const std::int64_t keys : {97, 4096, 131'073, 1'000'001}) {
-        for (const std::int64_t rows : {1, 4, 16, 64}) check_ones(keys, rows);
+TEST_CASE("the mean of equal values is that value, at any length, in prefill and in decode") {
+    for (const std::int64_t keys : {97, 4096, 8192, 131'073, 1'000'001}) {
+        for (const std::int64_t rows : {1, 4, 16, 64}) check_constants(keys, rows);
     }
-    check_ones(131'073, 2048);  // so many rows that the keys are not cut into chunks
+    check_constants(131'073, 2048);  // so many rows that the keys are not cut into chunks
+    check_constants(1'000'001, 2048);
 }
 
 }  // namespace

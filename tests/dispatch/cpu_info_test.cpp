@@ -37,5 +37,16 @@ TEST_CASE("the features of an available ISA are announced") {
     }
 }
 
+TEST_CASE("of absurdly large caches only so much is counted on") {
+    const CacheSizes small{32 << 10, 1 << 20, 16 << 20, true},
+        absurd{64 << 10, std::int64_t{1} << 40, std::int64_t{260} << 20, true};
+    CHECK(small.usable().l2 == small.l2);
+    CHECK(small.usable().l3 == small.l3);
+    CHECK(absurd.usable().l1d == absurd.l1d);
+    CHECK(absurd.usable().l2 == 4 << 20);
+    CHECK(absurd.usable().l3 == 32 << 20);
+    CHECK(absurd.usable().detected);
+}
+
 }  // namespace
 }  // namespace headwise::test

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/kernels/matmul_kernels.hpp"
 #include "tests/support/random_numbers.hpp"
 
 namespace headwise::test {
@@ -96,17 +97,16 @@ TEST_CASE("blocks along k are as deep as k at most, and no sum is parked in a c 
         CHECK(b.kc <= s.problem.k);
         CHECK((b.kc > 0 || s.problem.k == 0));
         if (s.problem.keeps_c) CHECK(b.kc == s.problem.k);
-        // A whole number of cache lines of a.
-        if (b.kc < s.problem.k) CHECK(b.kc % 16 == 0);
+        if (b.kc < s.problem.k) CHECK(b.kc % kSumDepth == 0);
     });
 }
 
-TEST_CASE("blocks are about equal: the last one is not a sliver") {
+TEST_CASE("blocks are about equal, but for whole sums") {
     for_each_setting([](const Setting& s, const MatmulBlocking& b) {
         if (b.kc == 0) return;
         const std::int64_t blocks = (s.problem.k + b.kc - 1) / b.kc;
-        CHECK((blocks - 1) * 16 + s.problem.k >= (blocks - 1) * b.kc);
-        CHECK(b.kc - (s.problem.k + blocks - 1) / blocks < 16);
+        CHECK((blocks - 1) * kSumDepth + s.problem.k >= (blocks - 1) * b.kc);
+        CHECK(b.kc - (s.problem.k + blocks - 1) / blocks < kSumDepth);
     });
 }
 
@@ -115,7 +115,7 @@ TEST_CASE("a block of a and a panel of b stay in the second cache, what is packe
         const std::int64_t row = b.kc * kFloat, panel = s.problem.tile_columns * row;
         // Up to the rounding to whole tiles; one tile is the least there is.
         CHECK(b.mc * row <= s.caches.l2 / 2 + s.problem.tile_rows * row);
-        if (!s.problem.keeps_c) CHECK(panel <= s.caches.l2 / 4 + 16 * s.problem.tile_columns * kFloat);
+        if (!s.problem.keeps_c) CHECK(panel <= s.caches.l2 / 4 + kSumDepth * s.problem.tile_columns * kFloat);
         if (b.pack_b) CHECK(b.workers * b.item_columns * row <= s.caches.l3 / 2 + b.workers * panel);
     });
 }

@@ -176,7 +176,7 @@ class HeadBound {
         }
         row_.finish();
         const auto n = static_cast<double>(count);
-        const double roundings = kUnit * (std::min(n, 256 + n / 16) + 16);
+        const double roundings = kUnit * (std::min(n, 480.0) + 16);
         exact_sum = row_.log_sum_exp();
         bound_of_sum =
             in_range_ ? row_.log_sum_exp_error() + roundings * (1 + 2 * roundings) + 2 * kUnit * magnitude(exact_sum) : kInfinity;

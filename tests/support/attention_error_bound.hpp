@@ -19,7 +19,7 @@ namespace headwise::test {
 /// logit and add their own: softcap 10 u |logit|; a score function 4 u (|score| + |logit|); a bias or ALiBi term x
 /// u (2 |x| + |s_j|). A sink is one more key, with value 0 and A = 0.
 ///
-/// Sums over keys round each term at most K = min(n, 256 + n / 16) + 16 times.
+/// Sums over keys round each term at most K = min(n, 480) + 16 times (to 50 million keys).
 ///
 /// Results. With c_j = p_j (exp(e_j) - 1) / sum_i p_i exp(-e_i), to first order in K u,
 ///

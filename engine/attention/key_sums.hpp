@@ -1,0 +1,83 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "engine/attention/block.hpp"
+#include "engine/attention/workspace.hpp"
+
+namespace headwise {
+
+/// A chunk of keys, and where the keys end that the block goes on to, in the next chunk (0: there are none).
+struct ChunkKeys {
+    std::int64_t begin, end, next_end;
+};
+
+/// Sums over a chunk of keys of any length, as a tree: key blocks make parts, kFan parts a group, kFan groups the next one, so that
+/// no chain of additions has more than kFan members. One f32 chain over a million keys loses four digits.
+///
+/// Parts begin at the same keys whatever rows see of them, and merging with the state of rows that see nothing changes no bit: so a
+/// row's bits do not depend on those beside it.
+class KeySums {
+  public:
+    KeySums(const AttentionWorkspace& workspace, int worker, const AttentionKernel& kernel, const KeyValueRows& keys)
+        : kernel_(kernel), keys_(keys) {
+        for (std::size_t level = 0; level < spare_.size(); ++level)
+            spare_[level] = workspace.state(worker, AttentionWorkspace::kFirstSpareState + static_cast<int>(level));
+    }
+
+    /// Sets the block's state to that of a chunk's keys. block.fetch is for the last part.
+    void attend(const AttentionBlock& block, const ChunkKeys& chunk) const {
+        const std::int64_t first_seen = block.key_begin ? std::max(block.key_begin[0], chunk.begin) : chunk.begin;
+        const std::int64_t end_seen = block.key_end ? std::min(block.key_end[block.rows - 1], chunk.end) : chunk.end;
+        const std::int64_t last = std::max((chunk.end - chunk.begin - 1) / kPartKeys, std::int64_t{0});
+        const std::int64_t begin = std::min((first_seen - chunk.begin) / kPartKeys, last);
+        const std::int64_t end = std::max((end_seen - chunk.begin + kPartKeys - 1) / kPartKeys, begin + 1);
+        sum(block, {chunk, begin, end}, begin, end, AttentionWorkspace::kSpareStates);
+    }
+
+    /// Where the first part of a chunk ends.
+    static std::int64_t first_end(std::int64_t begin, std::int64_t end) { return std::min(begin + kPartKeys, end); }
+
+  private:
+    // A multiple of both kernels' key blocks. A merge takes 0.2 % of the time of so many keys.
+    static constexpr std::int64_t kPartKeys = 1536;
+    static constexpr std::int64_t kFan = 32;
+
+    /// The parts [begin, end) of a chunk.
+    struct Parts {
+        const ChunkKeys& chunk;
+        std::int64_t begin, end;
+    };
+
+    /// Sets the block's state to that of the parts [begin, end), of one group of that level.
+    void sum(const AttentionBlock& block, const Parts& all, std::int64_t begin, std::int64_t end, int level) const {
+        if (level == 0) return attend_part(block, all, begin);
+        std::int64_t size = 1;  // parts of a group of the level below
+        for (int i = 1; i < level; ++i) size *= kFan;
+        const auto end_of = [&](std::int64_t part) { return std::min((part / size + 1) * size, end); };
+        sum(block, all, begin, end_of(begin), level - 1);
+        for (std::int64_t next = end_of(begin); next < end; next = end_of(next)) {
+            const AttentionBlock later = with_state(block, spare_[static_cast<std::size_t>(level - 1)]);
+            sum(later, all, next, end_of(next), level - 1);
+            kernel_.merge(block, later);
+        }
+    }
+
+    void attend_part(AttentionBlock block, const Parts& all, std::int64_t part) const {
+        const auto begin_of = [&](std::int64_t i) { return all.chunk.begin + i * kPartKeys; };
+        const auto end_of = [&](std::int64_t i) { return std::min(begin_of(i + 1), all.chunk.end); };
+        const bool last = part + 1 == all.end;
+        block.begun = block.begun || part > all.begin;
+        block.next_key_end = last ? all.chunk.next_end : end_of(part + 1);
+        if (!last) block.fetch_count = 0;
+        kernel_.attend(block, keys_, begin_of(part), end_of(part));
+    }
+
+    const AttentionKernel& kernel_;
+    const KeyValueRows& keys_;
+    std::array<BlockState, AttentionWorkspace::kSpareStates> spare_;
+};
+
+}  // namespace headwise
