@@ -1,13 +1,25 @@
 #include "case_memory.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include <charconv>
+#include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "attention_file.hpp"
+#include "attention_rules_file.hpp"
+#include "attention_tensors.hpp"
+#include "headwise/attention.hpp"
 #include "memory_limit.hpp"
+#include "safetensors.hpp"
 #include "tests/support/system_directory.hpp"
 #include "thread_team.hpp"
 #include "usage_error.hpp"
@@ -66,6 +78,55 @@ TEST_CASE("what a case is said to take is what it takes, tensors, naive loops in
         CHECK(taken <= 1.02 * said);
         CHECK(said <= 1.5 * taken + 60e6);  // or cases are refused that would fit: the latter for what is bounded, not counted
     }
+}
+
+/// The most memory beyond what there is now while a file is read and run.
+double peak_bytes(const AttentionFile& file, ThreadTeam& team) {
+    const double before = memory_of_process("VmRSS");
+    std::ofstream("/proc/self/clear_refs") << 5;
+    const AttentionRules rules = read_attention_rules(file);
+    const AttentionTensors tensors = read_attention_tensors(file, {}, rules);
+    team.run([&] { headwise::attention(tensors.with_tensors(rules.arguments()), {}); });
+    return memory_of_process("VmHWM") - before;
+}
+
+TEST_CASE("what a file is said to take is what its tensors and the result take, sums that are widened as well") {
+    if (kSanitized || !std::ofstream("/proc/self/clear_refs").is_open()) {
+        std::puts("not tested: a sanitizer's own memory counts, or there is no /proc/self/clear_refs");
+        return;
+    }
+    ThreadTeam team(2);
+    const std::string path = (std::filesystem::temp_directory_path() / fmt::format("headwise_{}.safetensors", getpid())).string();
+    const std::vector<float> floats(std::size_t{1} << 24);
+    std::vector<std::int32_t> sums(std::size_t{1} << 20, 16);
+    sums.front() = 0;
+    const std::vector<std::int64_t> count{std::ssize(sums)};
+    const auto tensor = [&](const char* name, std::vector<std::int64_t> shape) {
+        std::size_t size = 1;
+        for (const std::int64_t extent : shape) size *= static_cast<std::size_t>(extent);
+        return WrittenTensor(name, std::move(shape), std::span(floats).first(size));
+    };
+    const std::vector<std::vector<WrittenTensor>> files{
+        {tensor("q", {1, 4, 2048, 16}), tensor("k", {1, 4, 2048, 16}), tensor("v", {1, 4, 2048, 16}),
+         tensor("bias", {1, 4, 2048, 2048}), tensor("hidden", {16, 1024, 1024})},
+        {tensor("q", {1, 1, 200000, 16}), tensor("k", {1, 1, 16, 16}), tensor("v", {1, 1, 16, 80})},
+        {tensor("q", {1, 1, 16, 16}),
+         tensor("k", {1, 1, 16, 16}),
+         tensor("v", {1, 1, 16, 16}),
+         {"cu_seqlens_q", count, sums},
+         {"cu_seqlens_k", count, sums}}};
+    for (const std::vector<WrittenTensor>& tensors : files) {
+        write_safetensors(path, tensors);
+        const AttentionFile file(path, Layout::bhsd);
+        const double said = attention_file_bytes(file, 2), taken = peak_bytes(file, team);
+        CAPTURE(tensors.back().name);
+        CAPTURE(said);
+        CAPTURE(taken);
+        CHECK(taken > 20e6);
+        CHECK(taken <= 1.02 * said);
+        CHECK(said <= 1.5 * taken + 60e6);
+    }
+    std::filesystem::remove(path);
 }
 
 TEST_CASE("a case that does not fit into memory is refused, however large") {

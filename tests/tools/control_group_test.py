@@ -3,12 +3,14 @@
 With version 1 (a mount for each controller) or version 2 (one mount), whichever the system has.
 """
 import json
+import math
 import os
+import struct
 import subprocess
 import sys
 import unittest
 
-from headwise_program import PROGRAM
+from headwise_program import PROGRAM, Case
 
 NAME = f"headwise_test_{os.getpid()}"
 V2_MOUNTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
@@ -50,7 +52,20 @@ class Group:
             os.rmdir(self.folder)
 
 
-class ControlGroups(unittest.TestCase):
+def write_zeros(path, tensors):
+    """A safetensors file whose data takes no room on the disk. tensors: name -> shape or (shape, dtype); F32 unless said otherwise."""
+    header, end = {}, 0
+    for name, shape in tensors.items():
+        shape, dtype = shape if isinstance(shape, tuple) else (shape, "F32")
+        begin, end = end, end + math.prod(shape) * {"F32": 4, "I32": 4, "I64": 8, "U8": 1}[dtype]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+
+
+class ControlGroups(Case):
     def group(self, *arguments):
         group = Group(*arguments)
         if group.folder is None:
@@ -89,6 +104,55 @@ class ControlGroups(unittest.TestCase):
         result = self.run_in_memory(256, "compare", "--threads", "1")
         self.assertEqual(result.returncode, 2, result.stderr)
         self.assertIn("that are free", result.stderr)
+
+    def assert_refused(self, mebibytes, *arguments):
+        result = self.run_in_memory(mebibytes, *arguments)
+        self.assertEqual((result.returncode, result.stdout), (2, ""), (arguments, result.stderr))
+        self.assertIn("that are free", result.stderr)
+        return result.stderr
+
+    def test_a_file_beyond_the_memory_limit_is_refused_not_killed(self):
+        path, output = self.path("in.safetensors"), self.path("out.safetensors")
+        long = {name: [1, 32, 2048, 16] for name in "qkv"}
+        short = {name: [1, 1, 16, 16] for name in "qkv"}
+        for name, tensors in {
+            "bias": {**long, "bias": [1, 32, 2048, 2048]},
+            "mask": {**long, "mask": ([1, 32, 2048, 2048 * 4], "U8")},
+            "mask and bias": {**long, "mask": ([1, 32, 2048, 2048], "U8"), "bias": [1, 10, 2048, 2048]},
+            "k_positions": {**short, "k_positions": ([4, 16 << 20], "I32")},
+            "cu_seqlens_q": {**short, "cu_seqlens_q": ([24 << 20], "I32")},  # 96 MiB, which become 192
+            "q and k": {"q": [1, 1, 16, 512], "k": [1, 1, 60000, 512], "v": [1, 1, 60000, 512]},
+        }.items():
+            write_zeros(path, tensors)
+            for arguments in (["run", "--output", output], ["profile"]):
+                with self.subTest(name=name, arguments=arguments):
+                    self.assertIn(f"'{path}' takes", self.assert_refused(256, *arguments, "--threads", "1", "--input", path))
+        write_zeros(path, {**short, "expected": [1, 1, 1, 16], "expected_rows": ([80 << 20], "I32")})
+        self.assertIn(f"'{path}' takes", self.assert_refused(256, "compare", "--threads", "1", "--input", path))
+        self.assertEqual(os.listdir(self.directory), ["in.safetensors"])
+
+    def test_results_count_as_memory_of_a_file(self):
+        path, output = self.path("in.safetensors"), self.path("out.safetensors")
+        write_zeros(path, {"q": [1, 1, 2200000, 1], "k": [1, 1, 16, 1], "v": [1, 1, 16, 24]})
+        self.assertIn(f"'{path}' takes", self.assert_refused(256, "run", "--threads", "1", "--input", path, "--output", output))
+
+    def test_weights_in_f64_count_beside_tensors_in_f64(self):
+        path, output = self.path("in.safetensors"), self.path("out.safetensors")
+        pool = [60000, 1, 16, 8]  # of which few pages are in use
+        write_zeros(path, {"q": [1, 1, 2000, 8], "k": pool, "v": pool, "page_table": ([1, 320], "I32"), "kv_lengths": ([1], "I32")})
+        with open(path, "r+b") as file:
+            file.seek(-4, os.SEEK_END)
+            file.write(struct.pack("<i", 5000))
+        error = self.assert_refused(276, "run", "--reference", "--weights", "--threads", "1", "--input", path, "--output", output)
+        self.assertIn("--reference: ", error)
+
+    def test_a_file_that_is_not_refused_ends_well(self):
+        path, output = self.path("in.safetensors"), self.path("out.safetensors")
+        write_zeros(path, {**{name: [1, 16, 1024, 16] for name in "qkv"}, "bias": [1, 16, 1024, 1024], "mask": ([1, 16, 1024, 1024], "U8"),
+                           "hidden": [64, 1024, 1024]})  # which nothing reads
+        for arguments in (["run", "--output", output], ["profile", "--repeat", "1"]):
+            result = self.run_in_memory(256, *arguments, "--threads", "1", "--input", path)
+            self.assertEqual(result.returncode, 0, (arguments, result.stderr))
 
     def test_a_case_that_is_not_refused_ends_well(self):
         for command in ("compare", "profile"):

@@ -23,6 +23,11 @@ AttentionFile::AttentionFile(const std::string& path, Layout layout) : file_(pat
     }
 }
 
+double AttentionFile::bytes(std::string_view name) const {
+    const TensorEntry* tensor = file_.header().find(name);
+    return tensor == nullptr ? 0 : static_cast<double>(tensor->end - tensor->begin);
+}
+
 void AttentionFile::note_unused_tensors() const {
     std::vector<std::string> names;
     for (const TensorEntry& tensor : file_.header().tensors)
@@ -94,8 +99,8 @@ OptionalTensor<T> AttentionFile::read_optional(std::string_view name, std::initi
     if constexpr (sizeof(T) == sizeof(std::int64_t)) {
         if (tensor.dtype == "I32") {
             const std::vector<std::int32_t> narrow = read_integers(name);
-            result.memory.assign(narrow.begin(), narrow.end());
-            result.memory.push_back(0);
+            result.memory.resize(narrow.size() + 1);
+            std::ranges::copy(narrow, result.memory.begin());
             return result;
         }
     }

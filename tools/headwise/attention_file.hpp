@@ -51,6 +51,9 @@ class AttentionFile {
 
     bool contains(std::string_view name) const { return file_.header().find(name) != nullptr; }
 
+    /// Of the tensor's data; 0 where the file has none.
+    double bytes(std::string_view name) const;
+
     /// Lists on stderr the tensors of the file that no command uses.
     void note_unused_tensors() const;
 

@@ -113,6 +113,13 @@ AttentionRules read_attention_rules(const AttentionFile& file) {
     return rules;
 }
 
+double attention_rule_bytes(const AttentionFile& file) {
+    double bytes = 0;
+    for (const RuleTensor& tensor : kRuleTensors) bytes += file.bytes(tensor.name);
+    // Sums in I32 stay in memory while they become I64.
+    return bytes + 2 * (file.bytes("cu_seqlens_q") + file.bytes("cu_seqlens_k"));
+}
+
 AttentionArguments AttentionRules::arguments() const {
     AttentionArguments result;
     result.query_lengths = query_lengths.values();

@@ -37,6 +37,9 @@ struct SequenceSizes {
 /// Reads them. Dtypes and dimensions are checked, and which tensors go together; extents and values are left to the library.
 AttentionRules read_attention_rules(const AttentionFile& file);
 
+/// Bytes that these take in memory while they are read, at most. By the file's header alone.
+double attention_rule_bytes(const AttentionFile& file);
+
 /// Checks numbers of lengths and the lengths themselves against the extents of q and k: good for allocating by.
 SequenceSizes checked_sequences(const AttentionFile& file, const AttentionRules& rules, const Extents& query, const Extents& key);
 

@@ -21,14 +21,14 @@ std::int64_t size_of(const Extents& e) {
 }
 
 /// What the library takes for granted about views that it is given.
-void check_extents(const AttentionFile& file, const AttentionRules& rules, const Extents& q, const Extents& k, const Extents& v) {
+void check_extents(const AttentionFile& file, const Extents& q, const Extents& k, const Extents& v) {
     const auto both = [&](std::string_view a, const Extents& x, std::string_view b, const Extents& y) {
         return fmt::format("{} is ({}), {} is ({})", a, extents_text(x), b, extents_text(y));
     };
-    if (rules.paged()) {
+    if (file.contains("page_table")) {
         file.expect(k[0] == v[0], fmt::format("the pages of k and v differ: {}, {}", k[0], v[0]));
     } else {
-        file.expect((rules.packed_keys() || q[0] == k[0]) && k[0] == v[0],
+        file.expect((file.contains("cu_seqlens_k") || q[0] == k[0]) && k[0] == v[0],
                     fmt::format("the batches of q, k and v differ: {}, {}, {}", q[0], k[0], v[0]));
     }
     file.expect(k[1] == v[1], both("k", k, "v", v) + ": the heads must agree");
@@ -50,7 +50,7 @@ AttentionTensors checked_sizes(const AttentionFile& file, const AttentionFileOpt
     AttentionTensors result;
     const Extents q = result.query_extents = file.extents("q"), k = result.key_extents = file.extents("k"),
                   v = result.value_extents = file.extents("v");
-    check_extents(file, rules, q, k, v);
+    check_extents(file, q, k, v);
     const SequenceSizes sequences = checked_sequences(file, rules, q, k);
     result.sizes = {.shape = {.batch = sequences.count,
                               .num_heads = q[1],
@@ -123,9 +123,24 @@ AttentionTensors random_attention_tensors(const AttentionCase& sizes) {
     return result;
 }
 
-namespace {
+double attention_tensor_bytes(const AttentionFile& file) {
+    const Extents q = file.extents("q"), v = file.extents("v");
+    check_extents(file, q, file.extents("k"), v);
+    const double rows = static_cast<double>(q[0]) * static_cast<double>(q[1]) * static_cast<double>(q[2]);
+    return file.bytes("q") + file.bytes("k") + file.bytes("v") + sizeof(float) * rows * static_cast<double>(v[3]);
+}
 
-/// What "expected", if it is there, is the output of.
+AttentionCase plain_attention_case(const AttentionFile& file, const AttentionFileOptions& options) {
+    refuse_attention_rules(file);
+    return checked_sizes(file, options, {}).sizes;
+}
+
+double expected_bytes(const AttentionFile& file, const AttentionShape& s) {
+    if (!file.contains("expected")) return 0;
+    const double all_rows = sizeof(std::int32_t) * static_cast<double>(s.query_length);
+    return file.bytes("expected") + (file.contains("expected_rows") ? file.bytes("expected_rows") : all_rows);
+}
+
 std::vector<std::int32_t> checked_expected_rows(const AttentionFile& file, const AttentionShape& s) {
     if (!file.contains("expected")) return {};
     std::vector<std::int32_t> rows;
@@ -142,15 +157,6 @@ std::vector<std::int32_t> checked_expected_rows(const AttentionFile& file, const
     file.expect(found == wanted,
                 fmt::format("tensor 'expected' is ({}): expected ({})", extents_text(found), extents_text(wanted)));
     return rows;
-}
-
-}  // namespace
-
-AttentionShape checked_plain_attention(const AttentionFile& file) {
-    refuse_attention_rules(file);
-    const AttentionShape shape = checked_sizes(file, {.layout = file.layout()}, {}).sizes.shape;
-    checked_expected_rows(file, shape);
-    return shape;
 }
 
 AttentionTensors read_attention_tensors(const AttentionFile& file, const AttentionFileOptions& options,

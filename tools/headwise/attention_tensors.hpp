@@ -47,9 +47,19 @@ struct AttentionFileOptions {
     Layout layout = Layout::bhsd;
 };
 
-/// The sizes of plain attention on the tensors of a file. Checks all that read_attention_tensors_with_expected() does, but reads
-/// none of the large tensors. Throws UsageError, naming file and tensor, as for a file with tensors that ask for more.
-AttentionShape checked_plain_attention(const AttentionFile& file);
+/// The sizes of plain attention on the tensors of a file, by its header. Throws UsageError, naming file and tensor, as for a file
+/// with tensors that ask for more.
+AttentionCase plain_attention_case(const AttentionFile& file, const AttentionFileOptions& options);
+
+/// Bytes of "q", "k", "v" and of the result, by the header. Throws UsageError where the three do not fit together.
+double attention_tensor_bytes(const AttentionFile& file);
+
+/// Bytes of "expected" and its rows in memory, by the header; 0 where there is none.
+double expected_bytes(const AttentionFile& file, const AttentionShape& shape);
+
+/// The queries that "expected", if it is there, is the output of: reads "expected_rows", and nothing large. Throws UsageError where
+/// its shape is not that of these.
+std::vector<std::int32_t> checked_expected_rows(const AttentionFile& file, const AttentionShape& shape);
 
 /// The tensors "q", "k" and "v" of a file, in sequences as `rules` say, which are those of the file. Throws UsageError, naming file
 /// and tensor.

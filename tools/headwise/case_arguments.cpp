@@ -7,20 +7,23 @@
 #include "attention_rules_file.hpp"
 #include "case_memory.hpp"
 #include "headwise/attention.hpp"
+#include "memory_limit.hpp"
 #include "usage_error.hpp"
 
 namespace headwise::tools {
 
 void check_plain_attention_file(const AttentionFile& file, const AttentionFileOptions& options, int threads) {
-    const AttentionShape shape = checked_plain_attention(file);
+    const AttentionCase sizes = plain_attention_case(file, options);
+    const AttentionShape& shape = sizes.shape;
+    check_memory(fmt::format("'{}' takes", file.path()), case_bytes(sizes, threads) + expected_bytes(file, shape),
+                 case_memory_limit());
+    checked_expected_rows(file, shape);
     file.expect(shape.batch != 0 && shape.query_length != 0 && shape.key_length != 0, "nothing to time: q or k is empty");
     try {
         const AttentionPlan plan(shape, {.causal = options.causal, .scale = options.scale});
     } catch (const Error& error) {
         throw error_of_file(file, error);
     }
-    check_case_memory(AttentionCase{.shape = shape, .causal = options.causal, .scale = options.scale, .layout = options.layout},
-                      threads);
 }
 
 void CaseArguments::add_to(CLI::App& command, const std::string& purpose) {

@@ -6,11 +6,12 @@
 #include <initializer_list>
 
 #include "accuracy.hpp"
+#include "attention_rules_file.hpp"
+#include "attention_tensors.hpp"
 #include "headwise/cpu.hpp"
 #include "layer_check.hpp"
 #include "machine_probe.hpp"
 #include "memory_limit.hpp"
-#include "usage_error.hpp"
 
 namespace headwise::tools {
 namespace {
@@ -18,6 +19,7 @@ namespace {
 constexpr double kFloat = sizeof(float), kDouble = sizeof(double);
 constexpr double kBuffer = 2 << 20;          // that a FloatBuffer may take beyond its elements
 constexpr double kWorker = 2 << 20;          // of attention's workspace, at most; of products less
+constexpr double kSequence = 128;            // likewise
 constexpr double kPacking = 2 * (16 << 20);  // of products: what is in use, and as much that the pool keeps from another size
 constexpr double kGrowth = 3;                // of a vector that grows by doubling: the elements, and while it moves twice as many
 
@@ -37,7 +39,7 @@ double bytes_of(const AttentionCase& c, int threads) {
     const std::int64_t dims = s.head_dim + s.value_dim;
     const double rows = product({s.batch, s.num_heads, s.query_length});
     const double tensors = kFloat * (rows * static_cast<double>(dims) + product({s.batch, s.num_kv_heads, s.key_length, dims}));
-    const double workspace = kWorker * threads + 128 * static_cast<double>(s.batch);
+    const double workspace = kWorker * threads + kSequence * static_cast<double>(s.batch);
     // Keys and values of a head in f64, and of the head before while they are made; of the naive loop's one row, the keys that are
     // seen, as std::int64_t, and their weights.
     const double check = 2 * kDouble * product({s.key_length, dims}) +
@@ -81,15 +83,21 @@ double case_bytes(const CaseSizes& sizes, int threads) {
     return std::visit([threads](const auto& c) { return bytes_of(c, threads); }, sizes);
 }
 
+double attention_file_bytes(const AttentionFile& file, int threads) {
+    const double sequences = static_cast<double>(file.extents("q")[0]) + file.bytes("cu_seqlens_q") / sizeof(std::int32_t);
+    return attention_tensor_bytes(file) + attention_rule_bytes(file) + 4 * kBuffer + kWorker * threads + kSequence * sequences;
+}
+
+double case_memory_limit() {
+    return std::max(0.0, 0.8 * available_memory() - MachineProbe::memory_bytes());
+}
+
 void check_case_memory(const CaseSizes& sizes, int threads, double limit_bytes) {
-    if (const double bytes = case_bytes(sizes, threads); bytes > limit_bytes) {
-        throw UsageError(fmt::format("case '{}' takes {:.3g} GB, more than the {:.3g} GB that are free", case_text(sizes),
-                                     bytes / 1e9, limit_bytes / 1e9));
-    }
+    check_memory(fmt::format("case '{}' takes", case_text(sizes)), case_bytes(sizes, threads), limit_bytes);
 }
 
 void check_case_memory(const CaseSizes& sizes, int threads) {
-    check_case_memory(sizes, threads, std::max(0.0, 0.8 * available_memory() - MachineProbe::memory_bytes()));
+    check_case_memory(sizes, threads, case_memory_limit());
 }
 
 }  // namespace headwise::tools

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "attention_file.hpp"
 #include "case.hpp"
 
 namespace headwise::tools {
@@ -8,10 +9,17 @@ namespace headwise::tools {
 /// workspaces, and what the naive loops in f32 and f64 hold beside them. Without what the program takes for any case.
 double case_bytes(const CaseSizes& sizes, int threads);
 
+/// The same of attention on the tensors of a file with all the rules in it: those that it reads as they are in memory, the result
+/// and the workspaces. By the file's header alone. Throws UsageError where q, k and v do not fit together.
+double attention_file_bytes(const AttentionFile& file, int threads);
+
+/// What is free for a case beside the yardstick's own buffer.
+double case_memory_limit();
+
 /// Throws UsageError where the case takes more than `limit_bytes`.
 void check_case_memory(const CaseSizes& sizes, int threads, double limit_bytes);
 
-/// The same with what is free beside the yardstick's own buffer.
+/// The same with case_memory_limit().
 void check_case_memory(const CaseSizes& sizes, int threads);
 
 }  // namespace headwise::tools

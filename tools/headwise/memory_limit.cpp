@@ -35,10 +35,14 @@ double available_memory(const std::string& root) {
     return system ? *system : group.value_or(4e9);
 }
 
-void check_free_memory(const std::string& what, double bytes, const std::string& advice) {
-    if (const double free = 0.8 * available_memory(); bytes > free)
+void check_memory(const std::string& what, double bytes, double limit, const std::string& advice) {
+    if (bytes > limit)
         throw UsageError(
-            fmt::format("{} {:.3g} GB, more than the {:.3g} GB that are free{}", what, bytes / 1e9, free / 1e9, advice));
+            fmt::format("{} {:.3g} GB, more than the {:.3g} GB that are free{}", what, bytes / 1e9, limit / 1e9, advice));
+}
+
+void check_free_memory(const std::string& what, double bytes, const std::string& advice) {
+    check_memory(what, bytes, 0.8 * available_memory(), advice);
 }
 
 }  // namespace headwise::tools

@@ -9,7 +9,10 @@ namespace headwise::tools {
 /// the paths that are read: tests have folders of their own.
 double available_memory(const std::string& root = "");
 
-/// Throws UsageError where `bytes` are more than four fifths of that: "WHAT takes 3.2 GB, more than the 1.1 GB that are free".
+/// Throws UsageError where `bytes` are more than `limit`: "WHAT 3.2 GB, more than the 1.1 GB that are free", and the advice.
+void check_memory(const std::string& what, double bytes, double limit, const std::string& advice = "");
+
+/// The same with four fifths of available_memory().
 void check_free_memory(const std::string& what, double bytes, const std::string& advice = "");
 
 }  // namespace headwise::tools

@@ -12,6 +12,7 @@
 #include "attention_variant_arguments.hpp"
 #include "attention_weights_arguments.hpp"
 #include "attention_weights_tensors.hpp"
+#include "case_memory.hpp"
 #include "commands.hpp"
 #include "engine_options.hpp"
 #include "headwise/attention.hpp"
@@ -69,11 +70,24 @@ std::int64_t farthest_position(const AttentionShape& shape, const AttentionRules
     return farthest;
 }
 
+int thread_count(const RunArguments& arguments) {
+    return arguments.threads > 0 ? arguments.threads : cpu_info().usable_cores;
+}
+
+/// Before anything is read: weights and f64 are checked when their sizes are known, which may depend on what is read.
+void check_memory_of_run(const RunArguments& arguments, const AttentionFile& file) {
+    const Extents q = file.extents("q");
+    const double rows = static_cast<double>(q[0]) * static_cast<double>(q[1]) * static_cast<double>(q[2]);
+    check_free_memory(fmt::format("'{}' takes", file.path()),
+                      attention_file_bytes(file, thread_count(arguments)) + (arguments.log_sum_exp ? sizeof(float) * rows : 0));
+}
+
 /// Everything read and checked that can be checked before the call.
 void prepare(const RunArguments& arguments, const AttentionFile& file, const AttentionFileOptions& file_options, RunCall& call) {
     const std::optional<RopeArgument> rope = arguments.variants.rope();
     call.options = arguments.variants.added_to({.causal = file_options.causal, .scale = file_options.scale});
     call.shared_keys = arguments.variants.shared_keys;
+    check_memory_of_run(arguments, file);
     call.rules = read_attention_rules(file);
     file.expect(!call.rules.scales.given() || !call.options.scale, "tensor 'scales' is there, --scale is given: expected one");
     file.expect(rope || !call.rules.query_positions.given(), "tensor 'q_positions' is there, but no --rope that would need it");
@@ -93,11 +107,21 @@ void prepare(const RunArguments& arguments, const AttentionFile& file, const Att
     }
 }
 
+/// Of the weights of all: as AttentionWeightsTensors made sure, they fit into memory if nothing else is in f64.
+std::array<std::int64_t, 4> weights_extents(const RunCall& call) {
+    const Extents& q = call.tensors.query_extents;
+    return {q[0], q[1], q[2], call.tensors.sizes.shape.key_length};
+}
+
+std::size_t weights_size(const RunCall& call) {
+    const auto [batch, heads, queries, keys] = weights_extents(call);
+    return static_cast<std::size_t>(batch * heads * queries * keys);
+}
+
 /// The weights of all, of which some are asked for.
 void weigh_by_reference(const RunCall& call, const TensorView<const double, 4>& query, const TensorView<const double, 4>& key) {
-    const std::array<std::int64_t, 4> extents{query.extent[0], query.extent[1], query.extent[2],
-                                              call.tensors.sizes.shape.key_length};
-    std::vector<double> weights(static_cast<std::size_t>(extents[0] * extents[1] * extents[2] * extents[3]));
+    const std::array<std::int64_t, 4> extents = weights_extents(call);
+    std::vector<double> weights(weights_size(call));
     reference::attention_weights<double>(query, key, {weights.data(), extents}, call.options, call.rules.arguments());
     call.weights.take_weights({weights.data(), extents}, call.rules.cumulative_query_lengths.values());
 }
@@ -113,7 +137,8 @@ void run_reference(const RunCall& call) {
     std::size_t elements = call.log_sum_exp.span().size();
     for (const FloatBuffer* buffer : {&tensors.query_data, &tensors.key_data, &tensors.value_data, &tensors.out_data})
         elements += buffer->span().size();
-    check_free_memory("--reference: the tensors in f64 take", static_cast<double>(sizeof(double)) * static_cast<double>(elements));
+    if (!call.weights.empty()) elements += weights_size(call);
+    check_free_memory("--reference: all that is in f64 takes", static_cast<double>(sizeof(double)) * static_cast<double>(elements));
     const std::vector<double> query = widened(tensors.query_data), key = widened(tensors.key_data),
                               value = widened(tensors.value_data);
     const TensorView<const double, 4> query_view = view(query.data(), tensors.query()), key_view = view(key.data(), tensors.key());
@@ -150,7 +175,7 @@ std::string compute(const RunArguments& arguments, const AttentionFile& file, co
     if (call.empty()) return "(nothing to compute)\n";
     try {
         if (!arguments.reference) {
-            return run_engine(call, arguments.threads > 0 ? arguments.threads : cpu_info().usable_cores, arguments.explain);
+            return run_engine(call, thread_count(arguments), arguments.explain);
         }
         run_reference(call);
         return "(naive f64 reference)\n";

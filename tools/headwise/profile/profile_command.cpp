@@ -9,9 +9,11 @@
 #include <utility>
 
 #include "case_arguments.hpp"
+#include "case_memory.hpp"
 #include "commands.hpp"
 #include "each_until_failure.hpp"
 #include "engine_options.hpp"
+#include "memory_limit.hpp"
 #include "output_file.hpp"
 #include "plot.hpp"
 #include "profile/analyze.hpp"
@@ -80,8 +82,9 @@ std::vector<RunSetting> settings(const std::vector<int>& threads, const std::vec
     return result;
 }
 
-/// By a call of it, which checks all that there is.
-void check_attention_file(const AttentionFile& file, const AttentionFileOptions& options) {
+/// By its header, and then by a call of it, which checks all that there is.
+void check_attention_file(const AttentionFile& file, const AttentionFileOptions& options, int threads) {
+    check_memory(fmt::format("'{}' takes", file.path()), attention_file_bytes(file, threads), case_memory_limit());
     attention_file_workload(file, options);
 }
 
@@ -171,7 +174,10 @@ void show(const std::string& json, const std::string& csv, const ProfileArgument
 
 void profile(const ProfileArguments& arguments) {
     const std::vector<int> threads = thread_counts(arguments);
-    const std::vector<SuiteEntry> entries = arguments.cases.entries(check_attention_file, threads.back());
+    const auto check_file = [&](const AttentionFile& file, const AttentionFileOptions& options) {
+        check_attention_file(file, options, threads.back());
+    };
+    const std::vector<SuiteEntry> entries = arguments.cases.entries(check_file, threads.back());
     if (entries.empty()) throw UsageError("nothing to profile: expected --case or --input");
     const std::vector<RunSetting> asked = settings(threads, schedules(arguments, entries));
     check_outputs(arguments);
