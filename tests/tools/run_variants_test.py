@@ -303,7 +303,17 @@ class RunVariants(RunCase):
                             ("scale", "scales"), ("sink", "sinks"), ("attention_sinks", "sinks"), ("query_lengths", "q_lengths"), ("key_lengths", "kv_lengths"),
                             ("kv_length", "kv_lengths"), ("cu_seqlen_k", "cu_seqlens_k"), ("cu-seqlens-q", "cu_seqlens_q"), ("pagetable", "page_table"),
                             ("tree_parent", "tree_parents"), ("prefix_length", "prefix_lengths"), ("query_positions", "q_positions"), ("K", "k"), ("expcted", "expected"),
-                            ("mask" + 100 * "_x", "mask"), ("value", ""), ("weights", ""), ("log_sum_exp", ""), ("w", ""), ("unmasked", ""), ("task", "mask"), ("parents", "tree_parents")):
+                            ("mask" + 100 * "_x", "mask"), ("value", ""), ("weights", ""), ("log_sum_exp", ""), ("w", ""), ("unmasked", ""), ("task", "mask"), ("parents", "tree_parents"),
+                            # Words that a capital begins, or nothing.
+                            ("attnMask", "mask"), ("attentionMask", "mask"), ("AttnMASK", "mask"), ("attnmask", "mask"), ("attentionmask", "mask"), ("attn_masks", "mask"),
+                            ("keyPaddingMask", "mask"), ("model.attnmask.0", "mask"), ("maskAttn", "mask"), ("maskattn", "mask"), ("relPosBias", "bias"), ("attnbias", "bias"),
+                            ("headScales", "scales"), ("attnsinks", "sinks"), ("ALiBi", "alibi_slopes"), ("ALiBiSlopes", "alibi_slopes"), ("alibislopes", "alibi_slopes"),
+                            ("KVLengths", "kv_lengths"), ("keyLengths", "kv_lengths"), ("keylengths", "kv_lengths"), ("queryPositions", "q_positions"), ("cuSeqlensQ", "cu_seqlens_q"),
+                            ("cumulativeKeyLengths", "cu_seqlens_k"), ("kvPageTable", "page_table"), ("kvpagetable", "page_table"), ("prefixLengths", "prefix_lengths"),
+                            ("treeParents", "tree_parents"),
+                            ("model.layers.0.mlp.weight", ""), ("model.layers.0.selfAttn.qProj.weight", ""), ("masked", ""), ("maskedScores", ""), ("maskrcnn.weight", ""),
+                            ("biased", ""), ("sinkhorn", ""), ("rescaled", ""), ("kvCache", ""), ("chunkpositions", ""), ("timescale", ""), ("hiddenStates", ""),
+                            ("logSumExp", ""), ("inputIds", ""), ("embedTokens", ""), ("lmHead", "")):
             write_safetensors(self.input, {**self.plain, name: ([1], [1.0])})
             for arguments in self.commands()[: 3 if name == "attn_mask" else 1]:
                 with self.subTest(name=name, arguments=arguments):

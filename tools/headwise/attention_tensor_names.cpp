@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -14,13 +16,39 @@ namespace {
 constexpr std::size_t kMostNamed = 16;
 constexpr std::size_t kLongestCompared = 64;  // a longer name is no slip, and the work grows with the length
 
-/// Lower case, words with _ before, between and behind them: "Attn-Mask" is "_attn_mask_".
-std::string words(std::string_view name) {
+bool is_upper(char c) {
+    return c >= 'A' && c <= 'Z';
+}
+
+bool is_lower(char c) {
+    return c >= 'a' && c <= 'z';
+}
+
+/// Whether a word begins at name[i] by its capital: as in "attnMask", "KVLengths".
+bool begins_with_capital(std::string_view name, std::size_t i) {
+    if (i == 0 || !is_upper(name[i])) return false;
+    return !is_upper(name[i - 1]) || (i + 1 < name.size() && is_lower(name[i + 1]));
+}
+
+enum class Capitals : bool { fold, split };
+
+/// Lower case, words with _ before, between and behind them: "Attn-Mask" is "_attn_mask_". Capitals may begin words or not, as
+/// "ALiBi" is one.
+std::string words(std::string_view name, Capitals capitals = Capitals::fold) {
     std::string result = "_";
-    for (const char c : name) {
-        const bool upper = c >= 'A' && c <= 'Z', word = upper || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        const char folded = upper ? static_cast<char>(c - 'A' + 'a') : word ? c : '_';
-        if (folded != '_' || result.back() != '_') result += folded;
+    const auto separate = [&] {
+        if (result.back() != '_') result += '_';
+    };
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        const char c = name[i];
+        const bool digit = c >= '0' && c <= '9';
+        if (capitals == Capitals::split && begins_with_capital(name, i)) separate();
+        if (is_upper(c))
+            result += static_cast<char>(c - 'A' + 'a');
+        else if (is_lower(c) || digit)
+            result += c;
+        else
+            separate();
     }
     if (result.size() == 1 || result.back() != '_') result += '_';
     return result;
@@ -56,6 +84,27 @@ bool has_all_words_of(const std::string& name, const std::string& other) {
     return other.size() >= 6 && name.find(other) != std::string::npos;
 }
 
+/// What may follow a name without a _ between them. Other words that begin alike are other words: "masked", "biased".
+constexpr std::array<std::string_view, 14> kContinuations{"attn",  "attention", "pad", "padding", "causal", "head", "heads",
+                                                          "query", "queries",   "key", "keys",    "kv",     "qk",   "tensor"};
+
+/// Whether a word of `name` is `known` run together with others: "attnmask", "paddingmasks", "kvpagetable". Not for "q_lengths" and
+/// the like, whose letters end other words: "seqlengths".
+bool has_run_together(std::string_view name, std::string_view known) {
+    std::string squeezed;
+    std::ranges::copy_if(known, std::back_inserter(squeezed), [](char c) { return c != '_'; });
+    if (squeezed.size() < 4 || known.find('_', 1) == 2) return false;
+    for (std::size_t begin = 1; begin < name.size();) {
+        const std::size_t end = name.find('_', begin);
+        const std::string_view word = name.substr(begin, end - begin);
+        if (word.ends_with(squeezed) || word.ends_with(squeezed + "s")) return true;
+        if (word.starts_with(squeezed) && std::ranges::find(kContinuations, word.substr(squeezed.size())) != kContinuations.end())
+            return true;
+        begin = end + 1;
+    }
+    return false;
+}
+
 }  // namespace
 
 bool is_known_tensor(std::string_view name) {
@@ -64,19 +113,26 @@ bool is_known_tensor(std::string_view name) {
 }
 
 std::string_view meant_tensor(std::string_view name) {
-    const std::string asked = words(name);
+    const std::array asked{words(name), words(name, Capitals::split)};
     std::string_view nearest;
     std::size_t least = kTooFar;
     const auto compare = [&](std::string_view spelling, std::string_view known) {
-        const std::size_t count = slips(asked, words(spelling));
-        if (count < least) least = count, nearest = known;
+        for (const std::string& spelt : asked) {
+            const std::size_t count = slips(spelt, words(spelling));
+            if (count < least) least = count, nearest = known;
+        }
     };
     for (const std::string_view known : kPlainTensors) compare(known, known);
     for (const RuleTensor& tensor : kRuleTensors) compare(tensor.name, tensor.name), compare(tensor.argument, tensor.name);
     if (!nearest.empty()) return nearest;
     for (const RuleTensor& tensor : kRuleTensors)
         for (const std::string& known : {words(tensor.name), words(tensor.argument)})
-            if (has_all_words_of(asked, known) || has_all_words_of(known, asked)) return tensor.name;
+            for (const std::string& spelt : asked)
+                if (has_all_words_of(spelt, known) || has_all_words_of(known, spelt)) return tensor.name;
+    for (const RuleTensor& tensor : kRuleTensors)
+        for (const std::string& known : {words(tensor.name), words(tensor.argument)})
+            for (const std::string& spelt : asked)
+                if (has_run_together(spelt, known)) return tensor.name;
     return {};
 }
 

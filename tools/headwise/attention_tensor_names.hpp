@@ -39,7 +39,7 @@ inline constexpr std::array<std::string_view, 5> kPlainTensors{"q", "k", "v", "e
 bool is_known_tensor(std::string_view name);
 
 /// The known name that this unknown one was probably meant to be: it is spelt almost like it or like the library's argument, or one
-/// of the two has all words of the other ("attn_mask", "slopes"). Empty where there is none.
+/// of the two has all words of the other ("attn_mask", "attnMask", "attnmask", "slopes"). Empty where there is none.
 std::string_view meant_tensor(std::string_view name);
 
 /// A line for stderr that lists these unused tensors; empty if there are none.
