@@ -1,10 +1,20 @@
 #include "workload.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <unistd.h>
 
+#include <cstdint>
+#include <filesystem>
+#include <numeric>
+#include <span>
 #include <string>
+#include <vector>
 
+#include "attention_file.hpp"
 #include "comparison.hpp"
+#include "profile/attention_file_workload.hpp"
+#include "safetensors.hpp"
 #include "thread_team.hpp"
 
 using namespace headwise::tools;
@@ -33,6 +43,64 @@ TEST_CASE("the operands of a case are the bytes that it must read") {
         for (const std::span<const float> range : workload->operands()) bytes += static_cast<double>(range.size_bytes());
         CHECK(bytes == workload->read_bytes());
     }
+}
+
+namespace {
+
+/// A tensor [blocks, heads, tokens, dim] in the layout, of ones where a sequence has a key and of zeros elsewhere.
+struct MarkedTensor {
+    std::vector<std::int64_t> shape;
+    std::vector<float> values;
+    std::int64_t used = 0;
+
+    /// The first used_tokens[i] tokens of block i are in use.
+    MarkedTensor(Layout layout, std::int64_t heads, std::int64_t tokens, std::int64_t dim,
+                 const std::vector<std::int64_t>& used_tokens) {
+        const bool heads_inside = layout == Layout::bshd;
+        const std::int64_t blocks = std::ssize(used_tokens), rows = heads_inside ? tokens : heads;
+        shape = {blocks, rows, heads_inside ? heads : tokens, dim};
+        for (std::int64_t i = 0; i < blocks * heads * tokens; ++i) {
+            const std::int64_t token = heads_inside ? i / heads % tokens : i % tokens;
+            const bool in_use = token < used_tokens[static_cast<std::size_t>(i / (heads * tokens))];
+            values.insert(values.end(), static_cast<std::size_t>(dim), in_use ? 1.0f : 0.0f);
+            used += in_use ? dim : 0;
+        }
+    }
+};
+
+}  // namespace
+
+TEST_CASE("the operands of a file are the keys and values that its lengths and pages have in use, each once") {
+    const std::string path = (std::filesystem::temp_directory_path() / fmt::format("headwise_{}.safetensors", getpid())).string();
+    const std::vector<std::int32_t> table{4, 1, 5, 4, 0, 3}, lengths{10, 5}, sums{0, 1, 2}, key_sums{0, 3, 8};
+    const std::vector<float> queries(2 * 4 * 8);
+    for (const Layout layout : {Layout::bhsd, Layout::bshd}) {
+        const bool heads_inside = layout == Layout::bshd;
+        const auto check = [&](const std::vector<std::int64_t>& used_tokens, std::int64_t tokens, std::int64_t batch,
+                               const std::vector<WrittenTensor>& rules) {
+            const MarkedTensor key(layout, 2, tokens, 8, used_tokens), value(layout, 2, tokens, 4, used_tokens);
+            const std::vector<std::int64_t> shape = heads_inside ? std::vector<std::int64_t>{batch, 2 / batch, 4, 8}
+                                                                 : std::vector<std::int64_t>{batch, 4, 2 / batch, 8};
+            std::vector<WrittenTensor> tensors{
+                {"q", shape, queries}, {"k", key.shape, key.values}, {"v", value.shape, value.values}};
+            tensors.insert(tensors.end(), rules.begin(), rules.end());
+            write_safetensors(path, tensors);
+            const auto workload = attention_file_workload(AttentionFile(path, layout), {.layout = layout});
+            double elements = 0, sum = 0;
+            for (const std::span<const float> range : workload->operands()) {
+                elements += static_cast<double>(range.size());
+                sum = std::accumulate(range.begin(), range.end(), sum);
+            }
+            CHECK(elements == static_cast<double>(key.used + value.used));
+            CHECK(sum == elements);
+        };
+        CAPTURE(heads_inside);
+        check({7, 7}, 7, 2, {});
+        check({10, 5}, 12, 2, {{"kv_lengths", {2}, lengths}});
+        check({1, 4, 0, 0, 4, 2}, 4, 2, {{"kv_lengths", {2}, lengths}, {"page_table", {2, 3}, table}});
+        check({8}, 8, 1, {{"cu_seqlens_q", {3}, sums}, {"cu_seqlens_k", {3}, key_sums}});
+    }
+    std::filesystem::remove(path);
 }
 
 TEST_CASE("every kind of case agrees with the naive f64 loops within twice the naive f32 error, or rounding") {

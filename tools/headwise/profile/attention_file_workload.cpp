@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -13,6 +16,54 @@
 
 namespace headwise::tools {
 namespace {
+
+using Ranges = std::vector<std::span<const float>>;
+
+/// Adds the first `count` tokens of x[b], of all heads.
+void add_tokens(const TensorView<const float, 4>& x, std::int64_t b, std::int64_t count, Ranges& ranges) {
+    const std::int64_t heads = x.extent[1], row = heads * x.extent[3];
+    const float* first = x.data + b * x.stride[0];
+    if (count == x.extent[2] || x.stride[2] == row) {
+        ranges.emplace_back(first, static_cast<std::size_t>(count * row));
+        return;
+    }
+    for (std::int64_t h = 0; h < heads; ++h)
+        ranges.emplace_back(first + h * x.stride[1], static_cast<std::size_t>(count * x.extent[3]));
+}
+
+/// Each byte once, whatever overlaps, and ranges that touch as one: pages are shared, and most lie side by side.
+Ranges joined(Ranges ranges) {
+    std::ranges::sort(ranges, {}, [](std::span<const float> range) { return range.data(); });
+    Ranges result;
+    for (const std::span<const float> range : ranges) {
+        if (range.empty()) continue;
+        if (result.empty() || range.data() > result.back().data() + result.back().size()) {
+            result.push_back(range);
+            continue;
+        }
+        std::span<const float>& last = result.back();
+        const auto size = static_cast<std::size_t>(range.data() - last.data()) + range.size();
+        last = {last.data(), std::max(last.size(), size)};
+    }
+    return result;
+}
+
+/// Of k or v, contiguous in either layout, what the sequences' lengths and pages have in use.
+Ranges ranges_in_use(const TensorView<const float, 4>& x, const AttentionArguments& rules) {
+    Ranges ranges;
+    const TensorView<const std::int32_t, 2>& table = rules.page_table;
+    const std::int64_t sequences = table.data != nullptr ? table.extent[0] : x.extent[0], tokens = x.extent[2];
+    for (std::int64_t b = 0; b < sequences; ++b) {
+        const std::int64_t keys = rules.key_lengths.empty() ? tokens : rules.key_lengths[static_cast<std::size_t>(b)];
+        if (table.data == nullptr) {
+            add_tokens(x, b, keys, ranges);
+            continue;
+        }
+        for (std::int64_t first = 0, i = 0; first < keys; first += tokens, ++i)
+            add_tokens(x, table.data[b * table.stride[0] + i], std::min(tokens, keys - first), ranges);
+    }
+    return joined(std::move(ranges));
+}
 
 class AttentionFileWorkload final : public Workload {
   public:
@@ -29,14 +80,12 @@ class AttentionFileWorkload final : public Workload {
         return std::max(explanation_.bytes - others, explanation_.bytes / 2);
     }
 
-    /// As many bytes as the call reads, of the tensors that it reads: lengths, windows and pages may leave out most of these.
+    /// Pages that sequences share are there once.
     std::vector<std::span<const float>> operands() const override {
-        const std::span<const float> key = tensors_.key_data.span(), value = tensors_.value_data.span();
-        const double share = std::min(read_bytes() / static_cast<double>(key.size_bytes() + value.size_bytes()), 1.0);
-        const auto part = [&](std::span<const float> x) {
-            return x.first(static_cast<std::size_t>(share * static_cast<double>(x.size())));
-        };
-        return {part(key), part(value)};
+        const AttentionArguments call = arguments();
+        Ranges ranges = ranges_in_use(call.key, call);
+        std::ranges::copy(ranges_in_use(call.value, call), std::back_inserter(ranges));
+        return ranges;
     }
 
     std::function<void()> prepare() override { return prepare_scheduled(AttentionSchedule::automatic); }
