@@ -4,11 +4,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -23,6 +28,10 @@
 #include "tests/support/system_directory.hpp"
 #include "thread_team.hpp"
 #include "usage_error.hpp"
+#include "value_suite.hpp"
+#include "variant_bytes.hpp"
+#include "variant_check.hpp"
+#include "variant_suite.hpp"
 #include "workload.hpp"
 
 using namespace headwise::tools;
@@ -127,6 +136,75 @@ TEST_CASE("what a file is said to take is what its tensors and the result take, 
         CHECK(said <= 1.5 * taken + 60e6);
     }
     std::filesystem::remove(path);
+}
+
+/// The most memory beyond what there is now while an entry is made, both of its calls are run and its own is checked.
+double peak_bytes(const VariantEntry& entry, ThreadTeam& team) {
+    const double before = memory_of_process("VmRSS");
+    std::ofstream("/proc/self/clear_refs") << 5;
+    const VariantWorkload workload = entry.make();
+    team.run([&] {
+        const auto plain = prepare(workload.plain), variant = prepare(workload.variant);
+        plain();
+        variant();
+    });
+    check_call(workload.variant);
+    return memory_of_process("VmHWM") - before;
+}
+
+TEST_CASE("what an entry of a suite is said to take is what it takes, with its plain case") {
+    if (kSanitized || !std::ofstream("/proc/self/clear_refs").is_open()) {
+        std::puts("not tested: a sanitizer's own memory counts, or there is no /proc/self/clear_refs");
+        return;
+    }
+    // Large where memory is and work is not.
+    std::vector<VariantEntry> suite = variant_suite({.prefill = {1, 2, 2, 1024, 1024, 16, 16},
+                                                     .grouped_prefill = {1, 2, 1, 1024, 1024, 16, 16},
+                                                     .batched_prefill = {4, 2, 2, 512, 512, 16, 16},
+                                                     .long_prefill = {1, 1, 1, 4096, 4096, 16, 16},
+                                                     .even_batch = {16, 2, 2, 256, 256, 64, 64},
+                                                     .speculation = {1, 8, 8, 8, 16384, 64, 64},
+                                                     .decode = {8, 16, 4, 1, 2048, 64, 64},
+                                                     .prefix_decode = {8, 16, 4, 1, 2176, 64, 64},
+                                                     .shared_key_decode = {1, 8, 1, 1, 65536, 64, 64}});
+    std::vector<VariantEntry> values = value_suite({.prefill = {1, 8, 8, 256, 4096, 64, 64},
+                                                    .decode = {1, 32, 8, 1, 16384, 64, 64},
+                                                    .weights = {1, 32, 8, 128, 2048, 16, 16},
+                                                    .decode_weights = {1, 32, 8, 1, 16384, 64, 64},
+                                                    .merge = {1, 16, 16, 4096, 16, 64, 64}});
+    suite.insert(suite.end(), std::move_iterator(values.begin()), std::move_iterator(values.end()));
+    ThreadTeam team(2);
+    make_workload(parse_case("layer:s=64,model=64,heads=1"))->check();  // what any case takes
+    std::map<std::string, std::pair<double, double>> largest;           // by base: said and taken
+    std::set<std::pair<std::string, MoreBytes>> seen;
+    for (const VariantEntry& entry : suite) {
+        // Those that are said to take as much differ in numbers alone, but for values, of which these are the largest.
+        const bool large = std::ranges::any_of(std::array{"bias 0,", "keys denormal", "results denormal", "NaN"},
+                                               [&](const char* part) { return entry.name.find(part) != std::string::npos; });
+        if (!seen.emplace(entry.base, entry.more).second && !large) continue;
+        const double said = variant_bytes(entry, 2), taken = peak_bytes(entry, team);
+        CAPTURE(entry.base);
+        CAPTURE(entry.name);
+        CAPTURE(said);
+        CAPTURE(taken);
+        CHECK(taken <= 1.02 * said);
+        auto& [most_said, most_taken] = largest[entry.base];
+        most_said = std::max(most_said, said);
+        most_taken = std::max(most_taken, taken);
+    }
+    for (const auto& [base, most] : largest) {
+        CAPTURE(base);
+        CHECK(most.first <= 1.5 * most.second + 60e6);
+    }
+}
+
+TEST_CASE("a suite that does not fit into memory is refused, by its largest entry") {
+    for (const std::vector<VariantEntry>& suite : {variant_suite(), value_suite()}) {
+        double largest = 0;
+        for (const VariantEntry& entry : suite) largest = std::max(largest, variant_bytes(entry, 2));
+        CHECK_NOTHROW(check_suite_memory("all", suite, 2, largest));
+        CHECK_THROWS_AS(check_suite_memory("all", suite, 2, largest - 1), UsageError);
+    }
 }
 
 TEST_CASE("a case that does not fit into memory is refused, however large") {

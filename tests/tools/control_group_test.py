@@ -100,10 +100,11 @@ class ControlGroups(Case):
             self.assertEqual(result.returncode, 2, (case, result.stderr))
             self.assertIn("that are free", result.stderr)
 
-    def test_the_suite_is_refused_as_a_whole(self):
-        result = self.run_in_memory(256, "compare", "--threads", "1")
-        self.assertEqual(result.returncode, 2, result.stderr)
-        self.assertIn("that are free", result.stderr)
+    def test_a_suite_is_refused_as_a_whole(self):
+        self.assert_refused(256, "compare", "--threads", "1")
+        for suite, mebibytes in (("variants", 512), ("values", 64)):
+            error = self.assert_refused(mebibytes, "compare", "--threads", "1", "--suite", suite)
+            self.assertTrue(error.startswith(f"headwise: --suite {suite}: '"), error)
 
     def assert_refused(self, mebibytes, *arguments):
         result = self.run_in_memory(mebibytes, *arguments)

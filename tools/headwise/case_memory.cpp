@@ -39,12 +39,12 @@ double bytes_of(const AttentionCase& c, int threads) {
     const std::int64_t dims = s.head_dim + s.value_dim;
     const double rows = product({s.batch, s.num_heads, s.query_length});
     const double tensors = kFloat * (rows * static_cast<double>(dims) + product({s.batch, s.num_kv_heads, s.key_length, dims}));
-    const double workspace = kWorker * threads + kSequence * static_cast<double>(s.batch);
     // Keys and values of a head in f64, and of the head before while they are made; of the naive loop's one row, the keys that are
     // seen, as std::int64_t, and their weights.
     const double check = 2 * kDouble * product({s.key_length, dims}) +
                          kGrowth * (sizeof(std::int64_t) + kDouble) * static_cast<double>(s.key_length);
-    return tensors + 4 * kBuffer + workspace + check + sample_bytes(rows, 2 * product({s.key_length, dims}));
+    return tensors + 4 * kBuffer + workspace_bytes(threads, s.batch) + check +
+           sample_bytes(rows, 2 * product({s.key_length, dims}));
 }
 
 double bytes_of(const MatmulCase& c, int threads) {
@@ -83,9 +83,14 @@ double case_bytes(const CaseSizes& sizes, int threads) {
     return std::visit([threads](const auto& c) { return bytes_of(c, threads); }, sizes);
 }
 
+double workspace_bytes(int threads, std::int64_t sequences) {
+    return kWorker * threads + kSequence * static_cast<double>(sequences);
+}
+
 double attention_file_bytes(const AttentionFile& file, int threads) {
-    const double sequences = static_cast<double>(file.extents("q")[0]) + file.bytes("cu_seqlens_q") / sizeof(std::int32_t);
-    return attention_tensor_bytes(file) + attention_rule_bytes(file) + 4 * kBuffer + kWorker * threads + kSequence * sequences;
+    const double packed = kSequence * file.bytes("cu_seqlens_q") / sizeof(std::int32_t);
+    return attention_tensor_bytes(file) + attention_rule_bytes(file) + 4 * kBuffer +
+           workspace_bytes(threads, file.extents("q")[0]) + packed;
 }
 
 double case_memory_limit() {

@@ -9,8 +9,11 @@ namespace headwise::tools {
 /// workspaces, and what the naive loops in f32 and f64 hold beside them. Without what the program takes for any case.
 double case_bytes(const CaseSizes& sizes, int threads);
 
-/// The same of attention on the tensors of a file with all the rules in it: those that it reads as they are in memory, the result
-/// and the workspaces. By the file's header alone. Throws UsageError where q, k and v do not fit together.
+/// Of these the workspace of attention of so many sequences, at most.
+double workspace_bytes(int threads, std::int64_t sequences);
+
+/// Bytes that attention takes on the tensors of a file, with all the rules in it: those that it reads as they are in memory, the
+/// result and the workspaces. By the file's header alone. Throws UsageError where q, k and v do not fit together.
 double attention_file_bytes(const AttentionFile& file, int threads);
 
 /// What is free for a case beside the yardstick's own buffer.

@@ -20,6 +20,7 @@
 #include "report.hpp"
 #include "usage_error.hpp"
 #include "value_suite.hpp"
+#include "variant_bytes.hpp"
 #include "variant_suite.hpp"
 
 namespace headwise::tools {
@@ -36,6 +37,13 @@ std::vector<SuiteEntry> suite_entries(const CompareArguments& arguments) {
     if (arguments.suite == "default") return default_suite(arguments.data);
     if (arguments.suite == "real") return real_suite(arguments.data);
     throw UsageError(fmt::format("--suite is '{}': expected default, real, variants or values", arguments.suite));
+}
+
+/// Of the suites that hold variants against plain cases; none for other names.
+std::vector<VariantEntry> variant_entries(const std::string& suite) {
+    if (suite == "variants") return variant_suite();
+    if (suite == "values") return value_suite();
+    return {};
 }
 
 /// Times one entry after the other and prints its row.
@@ -121,10 +129,12 @@ void compare(CompareArguments arguments) {
             check_plain_attention_file(file, options, most_threads);
         },
         most_threads);
-    const bool variants = (arguments.suite == "variants" || arguments.suite == "values") && suite.empty();
-    if (variants && !arguments.plot.empty())
-        throw UsageError(fmt::format("--plot draws cases: expected another --suite than {}", arguments.suite));
-    if (suite.empty() && !variants) {
+    const std::vector<VariantEntry> variants = suite.empty() ? variant_entries(arguments.suite) : std::vector<VariantEntry>();
+    if (!variants.empty()) {
+        if (!arguments.plot.empty())
+            throw UsageError(fmt::format("--plot draws cases: expected another --suite than {}", arguments.suite));
+        check_suite_memory(arguments.suite, variants, most_threads, case_memory_limit());
+    } else if (suite.empty()) {
         suite = suite_entries(arguments);
         for (const SuiteEntry& entry : suite)
             if (entry.file.empty())
@@ -139,9 +149,7 @@ void compare(CompareArguments arguments) {
         if (!path.empty()) const OutputFile writable(path);
     }
     if (!arguments.plot.empty()) check_plot(kPlotCompare, arguments.plot);
-    if (variants)
-        return compare_variants(arguments.suite == "values" ? value_suite() : variant_suite(), arguments.threads, arguments.json,
-                                arguments.csv);
+    if (!variants.empty()) return compare_variants(variants, arguments.threads, arguments.json, arguments.csv);
 
     Comparer comparer(arguments.threads, suite);
     const std::exception_ptr failure = each_until_failure(suite, [&](const SuiteEntry& entry) { comparer.add(entry); });

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "value_variants.hpp"
+#include "variant_bytes.hpp"
 
 namespace headwise::tools {
 namespace {
@@ -23,13 +24,15 @@ constexpr std::int64_t kTopWeights = 8;
 
 using Vary = std::function<void(VariantWorkload&)>;
 
-/// `computes`, if any, goes first.
-std::vector<Variant> computing(const Vary& computes, std::vector<Variant> variants) {
-    for (Variant& v : variants)
+/// `computes` goes first.
+std::vector<Variant> computing(const Vary& computes, MoreBytes more, std::vector<Variant> variants) {
+    for (Variant& v : variants) {
+        v.more = more;
         v.vary = [computes, vary = v.vary](VariantWorkload& w) {
             computes(w);
             vary(w);
         };
+    }
     return variants;
 }
 
@@ -72,6 +75,7 @@ std::vector<Variant> attention_variants() {
     variants.push_back(denormal("values denormal", [](VariantWorkload& w) { multiply_values(w, kDenormal); }));
     variants.push_back(denormal("weights times values denormal", [](VariantWorkload& w) { multiply_values(w, kSmallNormal); }));
     variants.push_back({"NaN behind a mask", hide_nan});
+    for (Variant& v : variants) v.more = bytes_of_values;
     return variants;
 }
 
@@ -103,14 +107,15 @@ std::vector<VariantEntry> value_suite(const ValueShapes& shapes) {
     };
     add("", shapes.prefill, attention_variants());
     add("", shapes.decode, attention_variants());
+    const MoreBytes top_bytes = [](const AttentionShape& s) { return bytes_of_top_weights(s, kTopWeights); };
     const Vary top = [](VariantWorkload& w) { compute_top_weights(w, kTopWeights); };
     for (const AttentionShape& shape : {shapes.weights, shapes.decode_weights}) {
-        add("weights, ", shape, computing(compute_weights, logit_variants()));
-        add(fmt::format("top {} weights, ", kTopWeights), shape, computing(top, top_weight_variants()));
+        add("weights, ", shape, computing(compute_weights, bytes_of_weights, logit_variants()));
+        add(fmt::format("top {} weights, ", kTopWeights), shape, computing(top, top_bytes, top_weight_variants()));
     }
     const AttentionShape& merge = shapes.merge;
     suite.add(fmt::format("merge states, {} heads, {} rows, D{}", merge.num_heads, merge.query_length, merge.value_dim), merge,
-              Causal::none, computing(compute_merged_states, merge_variants()));
+              Causal::none, computing(compute_merged_states, bytes_of_states, merge_variants()));
     return suite.take();
 }
 

@@ -40,7 +40,8 @@ void VariantList::add(const std::string& base, const AttentionShape& shape, Caus
                             .vary = v.vary,
                             .figure = v.figure,
                             .goal = v.goal,
-                            .goal_threads = v.goal_threads});
+                            .goal_threads = v.goal_threads,
+                            .more = v.more});
 }
 
 }  // namespace headwise::tools

@@ -11,6 +11,9 @@
 
 namespace headwise::tools {
 
+/// Bytes that a variant takes at most beside its plain case, with what the naive loops in f32 and f64 hold of it.
+using MoreBytes = double (*)(const AttentionShape&);
+
 /// What a variant is judged by. The yardstick that takes turns with it is the plain case, but for the last two.
 enum class Figure {
     extra_time,      ///< its time over the plain case's, less 1
@@ -34,6 +37,7 @@ struct VariantEntry {
     Figure figure = Figure::extra_time;
     std::optional<double> goal{};  ///< none: for information
     int goal_threads = 1;          ///< the goal is one for as many threads or more
+    MoreBytes more = nullptr;      ///< none: numbers for tokens and heads alone
 
     VariantWorkload make() const;
 };
@@ -45,6 +49,7 @@ struct Variant {
     std::optional<double> goal{};
     Figure figure = Figure::extra_time;
     int goal_threads = 1;
+    MoreBytes more = nullptr;
 };
 
 /// "prefill, 12 heads, 1024 keys, D64".
