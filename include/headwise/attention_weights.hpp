@@ -38,8 +38,9 @@ struct AttentionWeights {
 /// No buffer but those of `results` grows with a length times a length. With top_weights, top_keys or key_means alone a sweep costs
 /// about half a run.
 ///
-/// Scratch comes from the library's pool. Thread-safe. The same bits for any number of threads and any batch. Throws Error before
-/// anything is written.
+/// Scratch comes from the library's pool. For key_means it holds workers * (query heads per key/value head) * key_means.extent[2]
+/// floats, for at most as many workers as there are key/value heads in the batch. Thread-safe. The same bits for any number of
+/// threads and any batch. Throws Error before anything is written.
 HEADWISE_API void attention_weights(const AttentionArguments& arguments, const AttentionOptions& options,
                                     const AttentionWeightsRequest& request, const AttentionWeights& results);
 

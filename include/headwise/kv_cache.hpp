@@ -80,7 +80,8 @@ class KvBatch {
 /// (apply_rope()), and AttentionOptions::rope stays null.
 ///
 /// Errors: every call checks all it is given and throws Error (std::bad_alloc if lists of pages cannot grow) before it changes
-/// anything. An id is refused that this cache has not given or has removed.
+/// anything. An id is refused that this cache has not given or has removed. Only append() with a RopeTable may throw std::bad_alloc
+/// later, from turning keys: unused slots may have been written by then, but all sequences and the free pages are as before.
 /// Threads: const calls, and attention on the pages, may run at once; the others need the cache for themselves.
 class KvCache {
   public:
@@ -107,7 +108,9 @@ class KvCache {
     /// Adds n tokens behind the sequence's last: key [num_kv_heads, n, head_dim], value [num_kv_heads, n, value_dim], any strides,
     /// the last one 1; n may be 0. They must not lie in the pools. Takes pages_needed(sequence, n) free pages: one for each page
     /// begun, and one where the last, partly filled page is shared, which is copied first, so that no other sequence changes.
-    /// Throws Error where there are not as many, or where `rope` ends before the last position. Runs on the calling thread.
+    /// Throws Error where there are not as many, or where `rope` ends before the last position. Runs on the calling thread, but
+    /// with `rope` workers of the caller's arena may help to turn the keys of one page, if these take several 100 KiB
+    /// (apply_rope()).
     HEADWISE_API void append(SequenceId sequence, const TensorView<const float, 3>& key, const TensorView<const float, 3>& value);
 
     /// Forgets all but the first `length` tokens, 0 to length(sequence), and gives up the pages that hold none of them. Writes
@@ -185,7 +188,10 @@ class KvCache {
 /// [batch], each 0 to capacity - n, gives where a sequence's tokens end and is what AttentionArguments::key_lengths takes
 /// afterwards. Nothing that is written overlaps anything else. With `rope` keys are turned for their positions, as KvCache does.
 ///
-/// Throws Error before anything is written. Thread-safe on distinct caches and lengths. Runs on the calling thread.
+/// Throws Error before anything is written. With `rope` std::bad_alloc may come later: tokens may have been written behind the
+/// sequences' ends by then, but no length has changed. Thread-safe on distinct caches and lengths. Runs on the calling thread, but
+/// with `rope` workers of the caller's arena may help to turn the keys of one sequence, if these take several 100 KiB
+/// (apply_rope()).
 HEADWISE_API void append_in_place(const TensorView<float, 4>& key_cache, const TensorView<float, 4>& value_cache,
                                   std::span<std::int32_t> lengths, const TensorView<const float, 4>& key,
                                   const TensorView<const float, 4>& value, const RopeTable* rope = nullptr);
