@@ -1,5 +1,6 @@
-// Finite inputs raise no exception that a caller may have trapped: INVALID, OVERFLOW, DIVBYZERO. Attention itself with masks,
-// softcap and causal rules is in floating_point_test.cpp; here is the rest of the API.
+// Finite inputs raise no exception that a caller may have trapped: INVALID, OVERFLOW, DIVBYZERO. Attention itself with a bias,
+// softcap and causal rules is in floating_point_test.cpp, with every variant and many keys in variants_floating_point_test.cpp;
+// here is the rest of the API.
 #include <doctest/doctest.h>
 
 #include <cfenv>
