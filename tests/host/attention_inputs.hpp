@@ -37,4 +37,27 @@ struct SmallAttention {
     }
 };
 
+/// A layer over SmallAttention's query as [1, 512, 512], every part of it worth several workers. `forward` reads the inputs.
+struct SmallLayer {
+    static constexpr std::int64_t kModel = SmallAttention::kHeads * SmallAttention::kDim, kLength = SmallAttention::kLength;
+
+    explicit SmallLayer(const SmallAttention& inputs, int max_threads = 0)
+        : x(inputs.query.data(), {1, kLength, kModel}),
+          layer({.num_heads = SmallAttention::kHeads, .num_kv_heads = SmallAttention::kHeads, .head_dim = SmallAttention::kDim},
+                {.query = weight(inputs.query),
+                 .key = weight(inputs.key),
+                 .value = weight(inputs.value),
+                 .output = weight(inputs.key)},
+                {.max_threads = max_threads}) {}
+
+    void forward(std::vector<float>& out) const { layer.forward(x, {out.data(), {1, kLength, kModel}}); }
+
+    TensorView<const float, 3> x;
+    MultiHeadAttention layer;
+
+  private:
+    static_assert(kModel == kLength);
+    static TensorView<const float, 2> weight(const std::vector<float>& from) { return {from.data(), {kModel, kModel}}; }
+};
+
 }  // namespace headwise::test

@@ -80,9 +80,26 @@ TEST_CASE("a call in a cancelled group of the caller's finishes") {
         constexpr std::int64_t kSize = 512;
         const TensorView<const float, 2> a(inputs.query.data(), {kSize, kSize}), b(inputs.key.data(), {kSize, kSize});
         std::vector<float> expected(kSize * kSize), c(kSize * kSize, kUnwritten);
-        matmul(a, b, TensorView<float, 2>(expected.data(), {kSize, kSize}));
+        matmul(a, b, TensorView<float, 2>(expected.data(), {kSize, kSize}), {.max_threads = 1});
         arena.execute([&] { in_cancelled_group([&] { matmul(a, b, TensorView<float, 2>(c.data(), {kSize, kSize})); }); });
         CHECK(c == expected);
+    }
+    SUBCASE("the layer") {
+        std::vector<float> expected(inputs.query.size()), out(expected.size(), kUnwritten);
+        SmallLayer(inputs, 1).forward(expected);
+        const SmallLayer layer(inputs);
+        arena.execute([&] { in_cancelled_group([&] { layer.forward(out); }); });
+        CHECK(out == expected);
+    }
+    SUBCASE("rotating") {
+        const RopeTable table({.dims = SmallAttention::kDim}, SmallAttention::kLength);
+        const auto turn = [&](std::vector<float>& out) {
+            apply_rope(inputs.arguments(out).query, inputs.arguments(out).out, table);
+        };
+        std::vector<float> expected(inputs.query.size()), out(expected.size(), kUnwritten);
+        tbb::task_arena(1).execute([&] { turn(expected); });
+        arena.execute([&] { in_cancelled_group([&] { turn(out); }); });
+        CHECK(out == expected);
     }
     SUBCASE("a table of rotations") {
         constexpr std::int64_t kPositions = 20'000;
