@@ -1,9 +1,13 @@
 // A call that is repeated finds its memory where it was: the system maps nothing for it.
 #include <doctest/doctest.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "headwise/headwise.hpp"
@@ -19,22 +23,30 @@ long page_faults() {
     return usage.ru_minflt;
 }
 
-/// Page faults of one call once some have gone before.
-double faults_of(const std::function<void()>& call) {
-    constexpr int kCalls = 20;
-    for (int i = 0; i < 5; ++i) call();
-    const long before = page_faults();
-    for (int i = 0; i < kCalls; ++i) call();
-    return static_cast<double>(page_faults() - before) / kCalls;
+constexpr int kCalls = 5;
+
+/// Page faults of kCalls calls in a row once some have gone before; the fewest of a few such rows, as a worker that wakes up for
+/// the first time touches its stack.
+long faults_of(const std::function<void()>& call) {
+    mallopt(M_MMAP_THRESHOLD, 4096);  // or glibc would keep what is freed and hide that a call allocates
+    for (int i = 0; i < 2; ++i) call();
+    long fewest = 1;
+    for (int row = 0; row < 5 && fewest > 0; ++row) {
+        const long before = page_faults();
+        for (int i = 0; i < kCalls; ++i) call();
+        const long faults = page_faults() - before;
+        fewest = row == 0 ? faults : std::min(fewest, faults);
+    }
+    return fewest;
+}
+
+void check(const std::string& name, const std::function<void()>& call) {
+    CAPTURE(name);
+    // A call that maps but a page has one. On a quiet machine there are none; a system that moves pages between nodes makes some.
+    CHECK(faults_of(call) < kCalls);
 }
 
 TEST_CASE("repeated calls touch no new page") {
-    // A worker that wakes up for the first time touches its stack: a few pages, once.
-    const auto check = [](const std::string& name, const std::function<void()>& call) {
-        const double faults = faults_of(call);
-        CAPTURE(name);
-        CHECK(faults <= 2);
-    };
     const SmallAttention small;
     std::vector<float> out(small.query.size());
     check("attention", [&] { attention(small.arguments(out), {.causal = Causal::bottom_right}); });
@@ -51,8 +63,43 @@ TEST_CASE("repeated calls touch no new page") {
     check("1024^3", [&] { matmul(a, b, {square.data(), {1024, 1024}}); });
     const MultiHeadAttention layer({.num_heads = 8, .num_kv_heads = 8, .head_dim = 64},
                                    {.qkv = {weight.data(), {3 * 512, 512}}, .output = {weight.data() + (1 << 20), {512, 512}}});
-    std::vector<float> layer_out(2 * 256 * 512);
-    check("layer", [&] { layer.forward({weight.data() + (2 << 20), {2, 256, 512}}, {layer_out.data(), {2, 256, 512}}); });
+    std::vector<float> layer_out(8 * 256 * 512);
+    for (const std::int64_t batch : {2, 8})
+        check("layer, batch " + std::to_string(batch),
+              [&] { layer.forward({weight.data() + (2 << 20), {batch, 256, 512}}, {layer_out.data(), {batch, 256, 512}}); });
+
+    constexpr std::int64_t kHeads = SmallAttention::kHeads, kLength = SmallAttention::kLength, kTop = 8;
+    std::vector<float> weights(kHeads * kLength * kLength), top(kHeads * kLength * kTop), means(kHeads * kLength);
+    std::vector<std::int32_t> top_keys(top.size());
+    const AttentionWeights all{.weights = {weights.data(), {1, kHeads, kLength, kLength}},
+                               .top_weights = {top.data(), {1, kHeads, kLength, kTop}},
+                               .top_keys = {top_keys.data(), {1, kHeads, kLength, kTop}},
+                               .key_means = {means.data(), {1, kHeads, kLength}}};
+    check("attention_weights", [&] { attention_weights(small.arguments(out), {}, {}, {.weights = all.weights}); });
+    check("attention_weights, key means", [&] { attention_weights(small.arguments(out), {}, {}, {.key_means = all.key_means}); });
+    check("attention_weights, all results", [&] { attention_weights(small.arguments(out), {}, {}, all); });
+}
+
+TEST_CASE("repeated turning and appending touch no new page, at positions whose angles are kept or made") {
+    constexpr std::int64_t kHeads = SmallAttention::kHeads, kDim = SmallAttention::kDim, kLength = SmallAttention::kLength;
+    const SmallAttention small;
+    std::vector<float> out(small.query.size());
+    const RopeTable table({.dims = kDim}, 1'000'000);
+    for (const std::int64_t position : {0, 900'000}) {
+        CAPTURE(position);
+        check("apply_rope", [&] { apply_rope(small.arguments(out).query, small.arguments(out).out, table, {}, position); });
+    }
+    const TensorView<const float, 3> key(small.key.data(), {kHeads, kLength, kDim}),
+        value(small.value.data(), {kHeads, kLength, kDim});
+    for (const RopeTable* rope : {static_cast<const RopeTable*>(nullptr), &table}) {
+        KvCache cache({.num_kv_heads = kHeads, .head_dim = kDim, .page_size = 256, .pages = 8}, rope);
+        const SequenceId sequence = cache.add_sequence();
+        CAPTURE(rope);
+        check("KvCache::append", [&] {
+            cache.append(sequence, key, value);
+            cache.truncate(sequence, 0);
+        });
+    }
 }
 
 }  // namespace
