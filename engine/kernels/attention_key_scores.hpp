@@ -97,7 +97,7 @@ struct KeyScores {
             rules.function(rules.function_context, scores, kKeys, 1, origin, keys);
             for_scores(rows, [&](std::int64_t row, int key, F s) HEADWISE_LAMBDA_INLINE {
                 hide(row, key, s);
-                return in_log2<S>(s);
+                return given_in_log2<S>(s);
             });
         }
         if (rules.bias) {

@@ -80,7 +80,7 @@ struct QueryScores {
         if (rules->function) {
             rules->function(rules->function_context, scores, 1, stride, origin, count);
             hide_infinite();
-            for_scores([](F s) HEADWISE_LAMBDA_INLINE { return in_log2<S>(s); });
+            for_scores([](F s) HEADWISE_LAMBDA_INLINE { return given_in_log2<S>(s); });
             hides = true;
         }
         if (rules->bias && add_bias()) hides = true;

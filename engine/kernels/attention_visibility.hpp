@@ -22,6 +22,13 @@ HEADWISE_INLINE typename S::Floats in_log2(typename S::Floats x) {
     return S::max(S::broadcast(kLowestLogit), x) * S::broadcast(kLog2E);
 }
 
+/// The same of a score that the caller's function gave. One of -Inf, which hides, becomes 0: a bias of -Inf, taken as kLowestLogit,
+/// on top of that would overflow.
+template <class S>
+HEADWISE_INLINE typename S::Floats given_in_log2(typename S::Floats x) {
+    return in_log2<S>(S::select(S::less(x, S::broadcast(kNoKeyYet)), S::zero(), x));
+}
+
 HEADWISE_INLINE std::uint32_t low_bits(std::int64_t count) {
     return (1u << static_cast<unsigned>(count)) - 1u;
 }

@@ -108,7 +108,6 @@ TEST_CASE("attention with every variant, prefill and decode, its chunks of keys 
     check_no_trap([](const Note& note, int threads) {
         for_variant_calls([&](const VariantCall& call) {
             note.write(call.text());
-            hide_by_function_alone(call);
             const AttentionExplanation e = AttentionPlan(call.shape, call.options).explain(call.arguments);
             if (e.key_chunks < 2 || (e.workers > 1) != (threads > 1)) fail(note, call.text() + ": " + e.text());
             const Traps traps;
@@ -143,7 +142,6 @@ TEST_CASE("attention_weights, with and without a log-sum-exp") {
                                            .top_weights = {top.data(), {batch, heads, queries, kTop}},
                                            .top_keys = {top_keys.data(), {batch, heads, queries, kTop}},
                                            .key_means = {means.data(), {batch, heads, keys}}};
-            hide_by_function_alone(call);
             call.run();
             AttentionArguments arguments = call.arguments;
             for (const bool given : {true, false}) {

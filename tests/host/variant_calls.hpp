@@ -33,18 +33,6 @@ void for_variant_calls(const Function& function) {
     }
 }
 
-/// Makes a bias hide nothing where a function hides pairs too: those that both hide raise OVERFLOW as yet.
-inline void hide_by_function_alone(const VariantCall& call) {
-    if (!call.variants.function || !call.variants.bias) return;
-    for (std::size_t b = 0; b < call.sequences.size(); ++b)
-        for (std::int64_t h = 0; h < call.shape.num_heads; ++h)
-            for (std::int64_t i = 0; i < call.sequences[b].queries; ++i)
-                for (std::int64_t j = 0; j < call.sequences[b].keys; ++j) {
-                    float& x = call.bias(b, h, i, j);
-                    if (x == -kInfinity) x = -100;
-                }
-}
-
 /// Makes all values so small that their weighted sums are denormal.
 inline void make_values_tiny(const VariantCall& call) {
     for (std::size_t b = 0; b < call.sequences.size(); ++b)
