@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 
 #include "engine/attention/block.hpp"
@@ -22,10 +21,7 @@ struct ChunkKeys {
 class KeySums {
   public:
     KeySums(const AttentionWorkspace& workspace, int worker, const AttentionKernel& kernel, const KeyValueRows& keys)
-        : kernel_(kernel), keys_(keys) {
-        for (std::size_t level = 0; level < spare_.size(); ++level)
-            spare_[level] = workspace.state(worker, AttentionWorkspace::kFirstSpareState + static_cast<int>(level));
-    }
+        : workspace_(workspace), worker_(worker), kernel_(kernel), keys_(keys) {}
 
     /// Sets the block's state to that of a chunk's keys. block.fetch is for the last part.
     void attend(const AttentionBlock& block, const ChunkKeys& chunk) const {
@@ -53,13 +49,14 @@ class KeySums {
 
     /// Sets the block's state to that of the parts [begin, end), of one group of that level.
     void sum(const AttentionBlock& block, const Parts& all, std::int64_t begin, std::int64_t end, int level) const {
-        if (level == 0) return attend_part(block, all, begin);
+        if (end - begin == 1) return attend_part(block, all, begin);
         std::int64_t size = 1;  // parts of a group of the level below
         for (int i = 1; i < level; ++i) size *= kFan;
         const auto end_of = [&](std::int64_t part) { return std::min((part / size + 1) * size, end); };
         sum(block, all, begin, end_of(begin), level - 1);
         for (std::int64_t next = end_of(begin); next < end; next = end_of(next)) {
-            const AttentionBlock later = with_state(block, spare_[static_cast<std::size_t>(level - 1)]);
+            const AttentionBlock later =
+                with_state(block, workspace_.state(worker_, AttentionWorkspace::kFirstSpareState + level - 1));
             sum(later, all, next, end_of(next), level - 1);
             kernel_.merge(block, later);
         }
@@ -75,9 +72,10 @@ class KeySums {
         kernel_.attend(block, keys_, begin_of(part), end_of(part));
     }
 
+    const AttentionWorkspace& workspace_;
+    const int worker_;
     const AttentionKernel& kernel_;
     const KeyValueRows& keys_;
-    std::array<BlockState, AttentionWorkspace::kSpareStates> spare_;
 };
 
 }  // namespace headwise

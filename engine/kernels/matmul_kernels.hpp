@@ -26,7 +26,7 @@ struct FetchRows {
 
 /// A sum over p is made of blocks of so many products, each one chain that begins at zero, added in their order: one chain over
 /// tens of thousands would lose two digits. The time of adding them cannot be told from noise.
-inline constexpr std::int64_t kSumDepth = 512;
+inline constexpr std::int64_t kSumDepth = 1024;
 
 /// One panel of a product: sum[i][j] = sum over p of a[i][p] * b[p][j] for i < rows, p < depth and j < columns, where columns is at
 /// most MatmulKernels::tile_columns. Strides in elements. How rows and columns are cut into calls does not change a bit of a sum,

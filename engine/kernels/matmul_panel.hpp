@@ -65,49 +65,50 @@ struct PanelProduct {
         for (std::int64_t j = 0; j < length; j += kLine) __builtin_prefetch(row + j, 0, kCache);
     }
 
-    /// A block of memory with one row for each row of a tile.
-    struct TileRows {
-        float* first;
-        std::int64_t stride;
-        std::int64_t count;  ///< of columns of the last vector
-    };
-
-    /// to = before (null: nothing) + the sums over `depth` products. A function of its own: with the loop over blocks around it,
-    /// g++ 12 spills sums within the loop over p.
     template <int Rows, int Vectors, bool kPartial>
-    static HEADWISE_TILE void sum_block(const MatmulPanel& panel, const float* a, const float* b, std::int64_t depth,
-                                        const TileRows& before, const TileRows& to) {
-        MatmulTile<S, Rows, Vectors, kPartial> tile;
+    static HEADWISE_INLINE void tile(const MatmulPanel& panel, std::int64_t i) {
         const std::int64_t count = panel.columns - (Vectors - 1) * W;
-        if (depth > 0) {
-            tile.start(a, panel.a_row, b, count);
-            tile.multiply(a + panel.a_step, panel.a_row, panel.a_step, b + panel.b_step, panel.b_step, depth - 1, count);
+        const float* a = panel.a + i * panel.a_row;
+        float* c = panel.c + i * panel.c_row;
+        alignas(64) float sums[Rows * Vectors * W];
+        MatmulTile<S, Rows, Vectors, kPartial> tile;
+        if (panel.depth > kSumDepth) {
+            sum_blocks<Rows, Vectors, kPartial>(panel, a, sums);
+            tile.load(sums, Vectors * W, W);
+        } else if (panel.depth > 0) {
+            tile.start(a, panel.a_row, panel.b, count);
+            tile.multiply(a + panel.a_step, panel.a_row, panel.a_step, panel.b + panel.b_step, panel.b_step, panel.depth - 1,
+                          count);
         } else {
             tile.clear();
         }
-        if (before.first) tile.add(before.first, before.stride, before.count);
-        tile.store(to.first, to.stride, to.count);
+        if (panel.resume) tile.add(c, panel.c_row, count);
+        if (!panel.finish) {
+            tile.store(c, panel.c_row, count);
+            return;
+        }
+        tile.store(sums, Vectors * W, W);
+        const MatmulFinish& finish = *panel.finish;
+        finish_sums<S>(sums, Vectors * W, Rows, panel.columns, c, panel.c_row,
+                       finish.residual ? finish.residual + i * finish.residual_row : nullptr, finish);
     }
 
+    /// sums = the sum over blocks of kSumDepth products: where all of k is one panel, as what c holds is needed in the end. A
+    /// function of its own: beside another loop over p, g++ 12 spills sums within both.
     template <int Rows, int Vectors, bool kPartial>
-    static HEADWISE_INLINE void tile(const MatmulPanel& panel, std::int64_t i) {
-        alignas(64) float memory[Rows * Vectors * W];
-        const TileRows sums{memory, Vectors * W, W}, c{panel.c + i * panel.c_row, panel.c_row, panel.columns - (Vectors - 1) * W};
-        const float* a = panel.a + i * panel.a_row;
+    static HEADWISE_TILE void sum_blocks(const MatmulPanel& panel, const float* a, float* sums) {
+        const std::int64_t count = panel.columns - (Vectors - 1) * W;
         const float* b = panel.b;
-        TileRows before = panel.resume ? c : TileRows{};
-        std::int64_t depth = panel.depth;
-        for (; depth > kSumDepth; depth -= kSumDepth) {
-            sum_block<Rows, Vectors, kPartial>(panel, a, b, kSumDepth, before, sums);
-            before = sums;
-            a += kSumDepth * panel.a_step;
-            b += kSumDepth * panel.b_step;
+        for (std::int64_t done = 0; done < panel.depth; done += kSumDepth) {
+            const std::int64_t left = panel.depth - done, depth = left < kSumDepth ? left : kSumDepth;
+            MatmulTile<S, Rows, Vectors, kPartial> tile;
+            tile.start(a, panel.a_row, b, count);
+            tile.multiply(a + panel.a_step, panel.a_row, panel.a_step, b + panel.b_step, panel.b_step, depth - 1, count);
+            if (done > 0) tile.add(sums, Vectors * W, W);
+            tile.store(sums, Vectors * W, W);
+            a += depth * panel.a_step;
+            b += depth * panel.b_step;
         }
-        sum_block<Rows, Vectors, kPartial>(panel, a, b, depth, before, panel.finish ? sums : c);
-        if (!panel.finish) return;
-        const MatmulFinish& finish = *panel.finish;
-        finish_sums<S>(memory, Vectors * W, Rows, panel.columns, c.first, c.stride,
-                       finish.residual ? finish.residual + i * finish.residual_row : nullptr, finish);
     }
 };
 

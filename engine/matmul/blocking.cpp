@@ -25,7 +25,6 @@ std::int64_t even_part(std::int64_t length, std::int64_t most, std::int64_t unit
 
 // Packing a panel costs what about this many rows of the product cost.
 constexpr std::int64_t kRowsWorthPacking = 64;
-constexpr std::int64_t kMaxDepth = 1024;
 // Multiply-adds below which a product is not worth another task: waking a worker takes some 5 us.
 constexpr double kWorkOfTask = 1 << 20;
 constexpr std::int64_t kItemsOfWorker = 8;
@@ -40,8 +39,7 @@ MatmulBlocking choose_blocking(const MatmulProblem& p, const CacheSizes& reporte
                     static_cast<double>(p.k) * static_cast<double>(p.b_row) * kFloat > static_cast<double>(caches.l2) / 2);
     block.pack_a = p.a_columns && p.n >= kRowsWorthPacking;
 
-    const std::int64_t depth = std::min(kMaxDepth, caches.l2 / 4 / (p.tile_columns * kFloat));
-    block.kc = p.keeps_c ? p.k : std::min(p.k, even_part(p.k, depth, kSumDepth));
+    block.kc = p.keeps_c ? p.k : std::min(p.k, kSumDepth);
 
     const double work =
         static_cast<double>(p.batch) * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);

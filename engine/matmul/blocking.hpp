@@ -24,7 +24,7 @@ struct MatmulProblem {
 };
 
 /// The blocks of BLIS's five loops (jc, pc, ic, jr, ir) around a micro-kernel that holds MR x NR sums. None of these numbers
-/// changes a bit of the result: kc is all of k or a multiple of kSumDepth.
+/// changes a bit of the result: kc is all of k or kSumDepth.
 struct MatmulBlocking {
     std::int64_t kc = 0;            ///< depth of a block (pc)
     std::int64_t mc = 0;            ///< rows of a block of a (ic)

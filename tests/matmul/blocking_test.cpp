@@ -92,30 +92,17 @@ TEST_CASE("blocks are cut between tiles") {
     });
 }
 
-TEST_CASE("blocks along k are as deep as k at most, and no sum is parked in a c that is still to be read") {
+TEST_CASE("blocks along k are whole sums, and no sum is parked in a c that is still to be read") {
     for_each_setting([](const Setting& s, const MatmulBlocking& b) {
-        CHECK(b.kc <= s.problem.k);
-        CHECK((b.kc > 0 || s.problem.k == 0));
-        if (s.problem.keeps_c) CHECK(b.kc == s.problem.k);
-        if (b.kc < s.problem.k) CHECK(b.kc % kSumDepth == 0);
+        CHECK(b.kc == (s.problem.keeps_c ? s.problem.k : std::min(s.problem.k, kSumDepth)));
     });
 }
 
-TEST_CASE("blocks are about equal, but for whole sums") {
-    for_each_setting([](const Setting& s, const MatmulBlocking& b) {
-        if (b.kc == 0) return;
-        const std::int64_t blocks = (s.problem.k + b.kc - 1) / b.kc;
-        CHECK((blocks - 1) * kSumDepth + s.problem.k >= (blocks - 1) * b.kc);
-        CHECK(b.kc - (s.problem.k + blocks - 1) / blocks < kSumDepth);
-    });
-}
-
-TEST_CASE("a block of a and a panel of b stay in the second cache, what is packed of b in the third") {
+TEST_CASE("a block of a stays in the second cache, what is packed of b in the third") {
     for_each_setting([](const Setting& s, const MatmulBlocking& b) {
         const std::int64_t row = b.kc * kFloat, panel = s.problem.tile_columns * row;
         // Up to the rounding to whole tiles; one tile is the least there is.
         CHECK(b.mc * row <= s.caches.l2 / 2 + s.problem.tile_rows * row);
-        if (!s.problem.keeps_c) CHECK(panel <= s.caches.l2 / 4 + kSumDepth * s.problem.tile_columns * kFloat);
         if (b.pack_b) CHECK(b.workers * b.item_columns * row <= s.caches.l3 / 2 + b.workers * panel);
     });
 }
@@ -185,16 +172,6 @@ TEST_CASE("small products on usual caches are not cut, and rows of b are read wh
             CHECK_FALSE(b.pack_a);
             CHECK_FALSE(b.pack_b);
         }
-}
-
-TEST_CASE("the depth of a block depends on the caches and tiles alone, not on threads, rows or columns") {
-    for_each_setting([](const Setting& s, const MatmulBlocking& b) {
-        MatmulProblem other = s.problem;
-        other.m += 77;
-        other.n *= 2;
-        other.batch += 1;
-        CHECK(choose_blocking(other, s.caches, 5).kc == b.kc);
-    });
 }
 
 }  // namespace
