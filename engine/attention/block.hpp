@@ -102,7 +102,7 @@ inline bool sees_by_masks(const AttentionKernel& kernel, const AttentionBlock& b
     return begin < end && (!block.rules || kernel.sees_any(*block.rules, row, begin, end));
 }
 
-/// Whether the row may see any key in [begin, end), to all of which it has attended. A sum of 0 can also be that of keys whose
+/// Whether the row may see any key in [begin, end), all of which its state covers. A sum of 0 can also be that of keys whose
 /// logits are -Inf, to which the formula gives NaN.
 inline bool sees_any(const AttentionKernel& kernel, const AttentionBlock& block, std::int64_t row, std::int64_t begin,
                      std::int64_t end) {

@@ -23,7 +23,7 @@ class KeySums {
     KeySums(const AttentionWorkspace& workspace, int worker, const AttentionKernel& kernel, const KeyValueRows& keys)
         : workspace_(workspace), worker_(worker), kernel_(kernel), keys_(keys) {}
 
-    /// Sets the block's state to that of a chunk's keys. block.fetch is for the last part.
+    /// Computes the block's state over a chunk's keys. The last part fetches what block.fetch lists.
     void attend(const AttentionBlock& block, const ChunkKeys& chunk) const {
         const std::int64_t first_seen = block.key_begin ? std::max(block.key_begin[0], chunk.begin) : chunk.begin;
         const std::int64_t end_seen = block.key_end ? std::min(block.key_end[block.rows - 1], chunk.end) : chunk.end;
@@ -47,7 +47,7 @@ class KeySums {
         std::int64_t begin, end;
     };
 
-    /// Sets the block's state to that of the parts [begin, end), of one group of that level.
+    /// Computes the block's state over the parts [begin, end), which lie in one group of that level.
     void sum(const AttentionBlock& block, const Parts& all, std::int64_t begin, std::int64_t end, int level) const {
         if (end - begin == 1) return attend_part(block, all, begin);
         std::int64_t size = 1;  // parts of a group of the level below

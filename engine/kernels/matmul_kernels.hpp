@@ -25,7 +25,7 @@ struct FetchRows {
 };
 
 /// A sum over p is made of blocks of so many products, each one chain that begins at zero, added in their order: one chain over
-/// tens of thousands would lose two digits. The time of adding them cannot be told from noise.
+/// tens of thousands would lose two digits. Adding them costs no measurable time.
 inline constexpr std::int64_t kSumDepth = 1024;
 
 /// One panel of a product: sum[i][j] = sum over p of a[i][p] * b[p][j] for i < rows, p < depth and j < columns, where columns is at
