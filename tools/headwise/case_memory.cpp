@@ -65,8 +65,8 @@ double bytes_of(const LayerCase& c, int threads) {
     const double tensors = kFloat * (2 * product({c.batch, c.length, c.model_dim}) + weights + packed);
     // What lies between the steps, of as many sequences as half the last cache holds, at least of one.
     const double sequence = kFloat * product({c.length, qkv_rows + c.model_dim + 2 * 32});
-    const double between =
-        std::max(sequence, std::min(sequence * static_cast<double>(c.batch), static_cast<double>(cpu_info().caches.usable().l3) / 2));
+    const double between = std::max(
+        sequence, std::min(sequence * static_cast<double>(c.batch), static_cast<double>(cpu_info().caches.usable().l3) / 2));
     double check = 0;
     if (is_layer_checked(c)) {
         const std::int64_t rows = layer_check_rows(c);
