@@ -13,28 +13,29 @@ struct ChunkKeys {
     std::int64_t begin, end, next_end;
 };
 
-/// Sums over a chunk of keys of any length, as a tree: key blocks make parts, kFan parts a group, kFan groups the next one, so that
-/// no chain of additions has more than kFan members. One f32 chain over a million keys loses four digits.
+/// Sums over a chunk of keys of any length, as a tree: key blocks make parts of part_keys, kFan parts a group, kFan groups the next
+/// one, so that no chain of additions has more than kFan members. One f32 chain over a million keys loses four digits.
 ///
 /// Parts begin at the same keys whatever rows see of them, and merging with the state of rows that see nothing changes no bit: so a
 /// row's bits do not depend on those beside it.
 class KeySums {
   public:
-    KeySums(const AttentionWorkspace& workspace, int worker, const AttentionKernel& kernel, const KeyValueRows& keys)
-        : workspace_(workspace), worker_(worker), kernel_(kernel), keys_(keys) {}
+    KeySums(const AttentionWorkspace& workspace, int worker, const AttentionKernel& kernel, const KeyValueRows& keys,
+            std::int64_t part_keys = kPartKeys)
+        : workspace_(workspace), worker_(worker), kernel_(kernel), keys_(keys), part_keys_(part_keys) {}
 
     /// Computes the block's state over a chunk's keys. The last part fetches what block.fetch lists.
     void attend(const AttentionBlock& block, const ChunkKeys& chunk) const {
         const std::int64_t first_seen = block.key_begin ? std::max(block.key_begin[0], chunk.begin) : chunk.begin;
         const std::int64_t end_seen = block.key_end ? std::min(block.key_end[block.rows - 1], chunk.end) : chunk.end;
-        const std::int64_t last = std::max((chunk.end - chunk.begin - 1) / kPartKeys, std::int64_t{0});
-        const std::int64_t begin = std::min((first_seen - chunk.begin) / kPartKeys, last);
-        const std::int64_t end = std::max((end_seen - chunk.begin + kPartKeys - 1) / kPartKeys, begin + 1);
+        const std::int64_t last = std::max((chunk.end - chunk.begin - 1) / part_keys_, std::int64_t{0});
+        const std::int64_t begin = std::min((first_seen - chunk.begin) / part_keys_, last);
+        const std::int64_t end = std::max((end_seen - chunk.begin + part_keys_ - 1) / part_keys_, begin + 1);
         sum(block, {chunk, begin, end}, begin, end, AttentionWorkspace::kSpareStates);
     }
 
     /// Where the first part of a chunk ends.
-    static std::int64_t first_end(std::int64_t begin, std::int64_t end) { return std::min(begin + kPartKeys, end); }
+    std::int64_t first_end(std::int64_t begin, std::int64_t end) const { return std::min(begin + part_keys_, end); }
 
   private:
     // A multiple of both kernels' key blocks. A merge takes 0.2 % of the time of so many keys.
@@ -63,7 +64,7 @@ class KeySums {
     }
 
     void attend_part(AttentionBlock block, const Parts& all, std::int64_t part) const {
-        const auto begin_of = [&](std::int64_t i) { return all.chunk.begin + i * kPartKeys; };
+        const auto begin_of = [&](std::int64_t i) { return all.chunk.begin + i * part_keys_; };
         const auto end_of = [&](std::int64_t i) { return std::min(begin_of(i + 1), all.chunk.end); };
         const bool last = part + 1 == all.end;
         block.begun = block.begun || part > all.begin;
@@ -76,6 +77,7 @@ class KeySums {
     const int worker_;
     const AttentionKernel& kernel_;
     const KeyValueRows& keys_;
+    const std::int64_t part_keys_;
 };
 
 }  // namespace headwise

@@ -78,7 +78,7 @@ void check_call(const AttentionState& a, const AttentionState& b, const TensorVi
 
 // -------------------------------------------------------------------------------------------------------------------- one row
 
-constexpr double kLeastWeightLog = -100 * std::numbers::ln2;
+constexpr double kLeastWeightLog = static_cast<double>(kLeastWeightLog2) * std::numbers::ln2;
 
 struct StateRow {
     const float* out;

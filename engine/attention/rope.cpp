@@ -115,33 +115,40 @@ OwnedAngles::OwnedAngles(const RopeOptions& options, std::int64_t positions) {
 
 // ------------------------------------------------------------------------------------------------------------------ the call
 
-void check_positions(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const ElementRange& out_range,
-                     const RopeTable& table, const TensorView<const std::int32_t, 2>& positions) {
+// Checks return the largest distance of a token from position 0.
+
+std::int64_t check_positions(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const ElementRange& out_range,
+                             const RopeTable& table, const TensorView<const std::int32_t, 2>& positions) {
     const ElementRange range = checked_range("positions", positions);
     if (positions.extent[0] != 1) check_extent("positions", positions, 0, x.extent[0], "x.extent[0], the batch, or 1");
     check_extent("positions", positions, 1, x.extent[2], "x.extent[2], the number of tokens");
     const TensorView<const std::int32_t, 4> in_four_axes(positions.data, {positions.extent[0], 1, positions.extent[1], 1},
                                                          {positions.stride[0], 0, positions.stride[1], 1});
     check_no_overlap("out", out, out_range, "positions", in_four_axes, range);
+    std::int64_t farthest = 0;
     for (std::int64_t b = 0; b < positions.extent[0]; ++b)
         for (std::int64_t i = 0; i < positions.extent[1]; ++i) {
             const std::int64_t position = positions.data[b * positions.stride[0] + i * positions.stride[1]];
+            farthest = std::max(farthest, std::abs(position));
             if (std::abs(position) >= table.positions())
                 throw Error("positions[" + text(b) + "," + text(i) + "] is " + text(position) + ": the table reaches from " +
                             text(1 - table.positions()) + " to " + text(table.positions() - 1));
         }
+    return farthest;
 }
 
-void check_first_position(const TensorView<const float, 4>& x, const RopeTable& table, std::int64_t first_position) {
+std::int64_t check_first_position(const TensorView<const float, 4>& x, const RopeTable& table, std::int64_t first_position) {
     const std::int64_t length = x.extent[2], last = table.positions() - 1;
+    if (length == 0) return 0;
     // In this order nothing overflows.
-    if (length == 0 || (first_position >= -last && first_position <= last && length - 1 <= last - first_position)) return;
+    if (first_position >= -last && first_position <= last && length - 1 <= last - first_position)
+        return std::max(std::abs(first_position), std::abs(first_position + length - 1));
     throw Error("first_position is " + text(first_position) + " and x.extent[2] is " + text(length) + ": the table reaches from " +
                 text(-last) + " to " + text(last));
 }
 
-void check_call(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const RopeTable& table,
-                const TensorView<const std::int32_t, 2>& positions, std::int64_t first_position) {
+std::int64_t check_call(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const RopeTable& table,
+                        const TensorView<const std::int32_t, 2>& positions, std::int64_t first_position) {
     const ElementRange x_range = checked_range("x", x), out_range = checked_range("out", out);
     check_extent("out", out, 0, x.extent[0], "x.extent[0], the batch");
     check_extent("out", out, 1, x.extent[1], "x.extent[1], the number of heads");
@@ -154,21 +161,7 @@ void check_call(const TensorView<const float, 4>& x, const TensorView<float, 4>&
     check_unit_stride("out", out);
     check_no_self_overlap("out", out);
     if (!is_same_view(x, out)) check_no_overlap("out", out, out_range, "x", x, x_range);
-    if (positions.data)
-        check_positions(x, out, out_range, table, positions);
-    else
-        check_first_position(x, table, first_position);
-}
-
-/// The largest distance of a token from position 0.
-std::int64_t farthest(const TensorView<const float, 4>& x, const TensorView<const std::int32_t, 2>& positions,
-                      std::int64_t first_position) {
-    if (!positions.data) return std::max(std::abs(first_position), std::abs(first_position + x.extent[2] - 1));
-    std::int64_t most = 0;
-    for (std::int64_t b = 0; b < positions.extent[0]; ++b)
-        for (std::int64_t i = 0; i < positions.extent[1]; ++i)
-            most = std::max(most, std::abs(std::int64_t{positions.data[b * positions.stride[0] + i * positions.stride[1]]}));
-    return most;
+    return positions.data ? check_positions(x, out, out_range, table, positions) : check_first_position(x, table, first_position);
 }
 
 }  // namespace
@@ -185,7 +178,7 @@ void RopeTable::angles(std::int64_t position, float* to) const noexcept {
 
 void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const RopeTable& table,
                 const TensorView<const std::int32_t, 2>& positions, std::int64_t first_position) {
-    check_call(x, out, table, positions, first_position);
+    const std::int64_t farthest = check_call(x, out, table, positions, first_position);
     const std::int64_t batch = x.extent[0], heads = x.extent[1], length = x.extent[2], dim = x.extent[3];
     if (batch == 0 || heads == 0 || length == 0) return;
 
@@ -200,8 +193,7 @@ void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>&
     const std::int64_t blocks = (length + kTokensPerItem - 1) / kTokensPerItem;
     const double bytes = 2.0 * sizeof(float) * static_cast<double>(batch * heads) * static_cast<double>(length * dim);
     const int workers = runtime::workers_for(bytes / kBytesPerMicrosecond);
-    const std::int64_t made_rows =
-        farthest(x, positions, first_position) < table.engine_angles().kept_positions ? 0 : kTokensPerItem;
+    const std::int64_t made_rows = farthest < table.engine_angles().kept_positions ? 0 : kTokensPerItem;
     const runtime::PooledWorkspace made(static_cast<std::size_t>(workers * made_rows * dims) * sizeof(float));
     const auto end_of = [&](std::int64_t item) { return std::min((item % blocks + 1) * kTokensPerItem, length); };
     const auto turn_tokens = [&](int worker, std::int64_t item) {

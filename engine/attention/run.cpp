@@ -44,7 +44,7 @@ class AttentionRun {
         const auto keys_of = [&](std::int64_t chunk) {
             return ChunkKeys{
                 schedule.chunk_begin(chunk), schedule.chunk_end(chunk),
-                chunk + 1 < seen.end ? KeySums::first_end(schedule.chunk_begin(chunk + 1), schedule.chunk_end(chunk + 1)) : 0};
+                chunk + 1 < seen.end ? sums.first_end(schedule.chunk_begin(chunk + 1), schedule.chunk_end(chunk + 1)) : 0};
         };
         sums.attend(block, keys_of(seen.begin));
         block.fetch_count = 0;
@@ -245,7 +245,7 @@ class AttentionRun {
                 *kept++ = {block.row_max[i], block.row_sum[i]};
                 // Without weights the row is 0, or NaN where an allowed value is: it is multiplied by 0 in the end.
                 factors[i] = block.row_sum[i] != 0 ? 1 / block.row_sum[i]
-                                                   : (sees_any(*shared_.kernel, block, i, 0, shared_.key_end) ? 1.0f : 0.0f);
+                                                   : (sees_any(*shared_.kernel, block, i, 0, shared_.key_end) ? 1 : kSeesNothing);
             }
         }
         shared_.kernel->finish(block, workspace_.outs(worker), factors);
@@ -262,7 +262,7 @@ class AttentionRun {
                 continue;
             }
             const std::int64_t head = prepared.rows.heads[i];
-            Denominator d{.factor = 0, .log2 = -std::numeric_limits<double>::infinity()};
+            Denominator d{.factor = kSeesNothing, .log2 = -std::numeric_limits<double>::infinity()};
             if (sees_any(*s.kernel, block, i, s.key_begin, s.key_end))
                 d = denominator(block.row_max[i], block.row_sum[i], sink_of(arguments_, head),
                                 arguments_.log_sum_exp.data != nullptr);
@@ -312,11 +312,12 @@ class AttentionRun {
         const SequenceSchedule& s = place.schedule;
         const double sink = sink_of(arguments_, head).value_or(-std::numeric_limits<double>::infinity());
         const bool sees_own = sees_any(*s.kernel, block, row, s.key_begin, s.key_end);
-        if (!sees_own && shared.sum == 0 && !sees_by_masks(*s.kernel, block, row, 0, s.key_begin)) return {0, 0, sink};
+        if (!sees_own && shared.sum == 0 && !sees_by_masks(*s.kernel, block, row, 0, s.key_begin)) return {kSeesNothing, 0, sink};
         const double max = block.row_max[row], shared_max = shared.max, reference = std::max(std::max(max, shared_max), sink);
-        const double own = std::exp2(max - reference), others = shared.sum * std::exp2(shared_max - reference);
+        const double own = weight_of(max - reference), others = shared.sum * weight_of(shared_max - reference);
         const double total = block.row_sum[row] * own + others + std::exp2(sink - reference);
-        return {sees_own ? static_cast<float>(own / total) : 0, static_cast<float>(others / total), reference + std::log2(total)};
+        return {sees_own ? static_cast<float>(own / total) : kSeesNothing, static_cast<float>(others / total),
+                reference + std::log2(total)};
     }
 
     const AttentionCall& call_;

@@ -17,13 +17,16 @@ class TopKeys {
 
     std::int64_t k() const { return k_; }
 
-    /// What a weight must exceed to have a place.
-    float least() const { return weight(k_ - 1); }
+    /// What the weights of that key and later ones must exceed to have a place: of equal ones an earlier key goes first.
+    float bound_from(std::int64_t key) const {
+        const auto least = static_cast<std::uint32_t>(places_[k_ - 1] >> 32);
+        return std::bit_cast<float>(least != 0 && key < this->key(k_ - 1) ? least - 1 : least);
+    }
     float weight(std::int64_t i) const { return std::bit_cast<float>(static_cast<std::uint32_t>(places_[i] >> 32)); }
     /// -1 where there is none.
     std::int32_t key(std::int64_t i) const { return places_[i] == 0 ? -1 : static_cast<std::int32_t>(~places_[i]); }
 
-    /// Nothing happens to weights that do not exceed least(). (To pass all places without a branch takes as long, for ten of
+    /// Nothing happens to weights for which there is no place. (To pass all places without a branch takes as long, for ten of
     /// them.)
     void insert(float weight, std::int32_t key) {
         const std::uint64_t x = std::uint64_t{std::bit_cast<std::uint32_t>(weight)} << 32 | ~static_cast<std::uint32_t>(key);
@@ -36,6 +39,33 @@ class TopKeys {
   private:
     std::uint64_t* places_;
     std::int64_t k_;
+};
+
+/// The order in which a row's parts, `count` of them, are looked at for its largest weights: the last one, then those that halve
+/// what is left of the others, 0, 1/2, 1/4, 3/4, ... of the next power of two. Where weights rise or fall with the key, only the
+/// first two parts then fill the places; where they rise and fall by turns, few do.
+class TopOrder {
+  public:
+    explicit TopOrder(std::int64_t count)
+        : last_(static_cast<std::uint64_t>(count - 1)), end_(std::bit_ceil(static_cast<std::uint64_t>(count - 1))) {}
+
+    std::int64_t first() const { return static_cast<std::int64_t>(last_); }
+
+    /// The one after `i`; there must be one.
+    std::int64_t after(std::int64_t i) const {
+        auto next = static_cast<std::uint64_t>(i);
+        if (next == last_) return 0;
+        do {
+            // next + 1, its bits read from the lowest to the highest.
+            std::uint64_t bit = end_ / 2;
+            for (; (next & bit) != 0; bit /= 2) next ^= bit;
+            next |= bit;
+        } while (next >= last_);
+        return static_cast<std::int64_t>(next);
+    }
+
+  private:
+    std::uint64_t last_, end_;
 };
 
 }  // namespace headwise

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <span>
 
@@ -11,7 +10,7 @@
 #include "engine/attention/check.hpp"
 #include "engine/attention/check_arguments.hpp"
 #include "engine/attention/denominator.hpp"
-#include "engine/attention/row_totals.hpp"
+#include "engine/attention/key_sums.hpp"
 #include "engine/attention/top_keys.hpp"
 #include "engine/attention/weights_request.hpp"
 #include "engine/dispatch/isa.hpp"
@@ -123,14 +122,21 @@ class WeightsSweep {
         const std::int64_t end = block.key_end ? block.key_end[block.rows - 1] : place.sequence.keys;
         float* weights = workspace_.state(worker, 0).row_max;
         const bool copies = results_.weights.data || results_.key_means.data, tops = results_.top_weights.data != nullptr;
-        for (std::int64_t i = 0; tops && i < place.rows; ++i) top_of(worker, i).clear();
-        for (std::int64_t key = begin; key < end; key += kWeighedKeys) {
+        const auto weigh = [&](std::int64_t key, std::int64_t next_key) {
             const std::int64_t keys = std::min(kWeighedKeys, end - key);
-            call_.kernels.attention.weigh(block, prepared.keys, key, keys, references, weights);
+            call_.kernels.attention.weigh(block, prepared.keys, key, keys, next_key, references, weights);
             for (std::int64_t i = 0; copies && i < place.rows; ++i)
                 copy(worker, place.b, head.first, row + i, head.count, key,
                      {weights + i * kWeighedKeys, static_cast<std::size_t>(keys)});
             for (std::int64_t i = 0; tops && i < place.rows; ++i) take_top(top_of(worker, i), key, weights + i * kWeighedKeys);
+        };
+        for (std::int64_t i = 0; tops && i < place.rows; ++i) top_of(worker, i).clear();
+        const std::int64_t parts = (end - begin + kWeighedKeys - 1) / kWeighedKeys;
+        const TopOrder order(std::max(parts, std::int64_t{1}));
+        for (std::int64_t n = 0, part = tops ? order.first() : 0; n < parts; ++n) {
+            const std::int64_t next = n + 1 == parts ? 0 : (tops ? order.after(part) : part + 1);
+            weigh(begin + part * kWeighedKeys, begin + next * kWeighedKeys);
+            part = next;
         }
         for (std::int64_t i = 0; tops && i < place.rows; ++i)
             write_top(top_of(worker, i), place.b, head.first + (row + i) % head.count, (row + i) / head.count);
@@ -158,16 +164,11 @@ class WeightsSweep {
         AttentionBlock block = with_state(prepared.block, workspace_.state(worker, 1));
         block.value_dim = 0;
         block.fetch_count = 0;
-        RowTotals totals(block.rows);
-        const std::int64_t count = prepared.keys.count, step = kAddedBlocks * kernel.key_block;
-        for (std::int64_t key = 0; key < count; key += step) {
-            sum_keys(worker, prepared, block, key, std::min(count, key + step));
-            totals.add(block);
-        }
+        const std::int64_t count = prepared.keys.count;
+        // Parts of one key block begin at the same keys whatever rows are chosen, so that a row's bits do not depend on them.
+        KeySums(workspace_, worker, kernel, prepared.keys, kernel.key_block).attend(block, {0, count, 0});
         float* factors = workspace_.floats(worker, RowFloats::factor);
         for (std::int64_t i = 0; i < block.rows; ++i) {
-            block.row_max[i] = totals.max(i);
-            block.row_sum[i] = totals.sum(i);
             factors[i] = sees_any(kernel, block, i, 0, count) ? denominator(block.row_max[i], block.row_sum[i],
                                                                             sink_of(call_.arguments, prepared.rows.heads[i]), false)
                                                                     .factor
@@ -182,25 +183,9 @@ class WeightsSweep {
             int exponent = 0;
             std::frexp(factors[i], &exponent);
             exponents[i] = static_cast<float>(exponent);
-            // All weights are 0 then; some processors take long for 0 times a denormal number, too.
-            if (factors[i] < std::numeric_limits<float>::min()) factors[i] = 0;
         }
         return exponents;
     }
-
-    /// The state of the keys [begin, end) in `block`, by key blocks that begin at the same keys whatever rows are chosen, so that a
-    /// row's bits do not depend on them.
-    void sum_keys(int worker, const PreparedBlock& prepared, const AttentionBlock& block, std::int64_t begin,
-                  std::int64_t end) const {
-        const AttentionKernel& kernel = call_.kernels.attention.query_lanes;
-        kernel.attend(block, prepared.keys, begin, std::min(end, begin + kernel.key_block));
-        const AttentionBlock part = with_state(block, workspace_.state(worker, 0));
-        for (std::int64_t key = begin + kernel.key_block; key < end; key += kernel.key_block) {
-            kernel.attend(part, prepared.keys, key, std::min(end, key + kernel.key_block));
-            kernel.merge(block, part);
-        }
-    }
-    static constexpr std::int64_t kAddedBlocks = 16;  ///< before f64 takes over; it takes less than 1 % of the time then
 
     TopKeys top_of(int worker, std::int64_t row) const {
         const std::int64_t k = results_.top_weights.extent[3];
@@ -232,7 +217,7 @@ class WeightsSweep {
     }
 
     void take_top(TopKeys top, std::int64_t key, const float* weights) const {
-        std::uint64_t largest = call_.kernels.attention.largest(weights, top.least(), top.k());
+        std::uint64_t largest = call_.kernels.attention.largest(weights, top.bound_from(key), top.k());
         for (; largest != 0; largest &= largest - 1) {
             const int i = std::countr_zero(largest);
             top.insert(weights[i], static_cast<std::int32_t>(key + i));

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "engine/kernels/rope_kernels.hpp"
+#include "engine/simd/least_weight.hpp"
 
 namespace headwise {
 
@@ -85,13 +86,13 @@ struct AttentionBlock {
     bool begun;
 };
 
-/// No kernel has more rows in a block.
-inline constexpr std::int64_t kMostBlockRows = 64;
+/// What finish() takes in place of a factor for a row that sees nothing.
+inline constexpr float kSeesNothing = -1;
 
 /// One way to compute attention for a block. Sizes are in floats.
 struct AttentionKernel {
     const char* name;
-    std::int64_t max_rows;   ///< in a block, at most kMostBlockRows
+    std::int64_t max_rows;   ///< in a block
     std::int64_t row_unit;   ///< rows are padded to a multiple of this in all buffers
     std::int64_t dim_unit;   ///< head_dim and value_dim are padded to a multiple of this
     std::int64_t key_block;  ///< keys whose scores are held at once; chunks of keys that are attended to in turn are multiples
@@ -101,7 +102,8 @@ struct AttentionKernel {
     void (*attend)(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t key_end);
     /// Adds the state `from` (same rows, later keys) to that of `into`.
     void (*merge)(const AttentionBlock& into, const AttentionBlock& from);
-    /// Writes accumulators * factors[i]; rows[i] points at row i of the result. A factor of 0 writes 0 whatever is accumulated.
+    /// Writes accumulators * factors[i]; rows[i] points at row i of the result. kSeesNothing writes 0 whatever is
+    /// accumulated; a factor of 0 does not, where that is NaN or Inf.
     void (*finish)(const AttentionBlock& block, float* const* rows, const float* factors);
     /// Whether the masks let a row see any key in [begin, end): sees_any_key().
     bool (*sees_any)(const ScoreRules& rules, std::int64_t row, std::int64_t begin, std::int64_t end);
@@ -121,9 +123,10 @@ struct AttentionKernels {
     AttentionKernel query_lanes;  ///< many rows: a vector holds one element of kLanes rows
     AttentionKernel key_rows;     ///< few rows: a vector holds kLanes elements of one row
     /// weights[i * kWeighedKeys + j] = that of row i and key key_begin + j for j < keys <= kWeighedKeys; 0 where it is below
-    /// 2^kLeastWeightLog2 or not seen, and for j >= keys. For a block of query_lanes; its state is left alone.
+    /// 2^kLeastWeightLog2 or not seen, and for j >= keys. For a block of query_lanes; its state is left alone. Meanwhile the values
+    /// from next_key on, a key that there is, are fetched into the cache.
     void (*weigh)(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t keys,
-                  const WeightReferences& references, float* weights);
+                  std::int64_t next_key, const WeightReferences& references, float* weights);
     /// Bit j: weights[j], of the kWeighedKeys of one row, exceeds `least`. Where more than k of them do, at least the k largest of
     /// them have a bit, and few others: in the first keys of a row nearly half would take a place only to lose it again.
     std::uint64_t (*largest)(const float* weights, float least, std::int64_t k);

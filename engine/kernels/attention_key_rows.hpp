@@ -403,7 +403,7 @@ struct KeyRows {
         for (std::int64_t row = 0; row < block.rows; ++row) {
             const F factor = S::broadcast(factors[row]);
             for (std::int64_t d = 0; d < block.value_dim; d += W, from += W) {
-                const F x = factors[row] == 0 ? S::zero() : S::load(from) * factor;
+                const F x = factors[row] == kSeesNothing ? S::zero() : S::load(from) * factor;
                 if (d + W <= block.value_dim)
                     S::store(rows[row] + d, x);
                 else

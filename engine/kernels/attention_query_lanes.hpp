@@ -26,7 +26,6 @@ struct QueryLanes {
     static constexpr int kTileVectors = S::kRegisters == 32 ? 4 : 2;
     static constexpr int kBlockVectors = 64 / W < 4 ? 4 : (64 / W > 16 ? 16 : 64 / W);
     static constexpr int kMaxRows = kBlockVectors * W;
-    static_assert(kMaxRows <= kMostBlockRows);
     static constexpr int kKeyBlock = 96;  // at most
 
     /// Keys [begin, end) of a key block.
@@ -379,10 +378,10 @@ struct QueryLanes {
 
     /// AttentionKernels::weigh.
     static void weigh(const AttentionBlock& block, const KeyValueRows& kv, std::int64_t key_begin, std::int64_t keys,
-                      const WeightReferences& references, float* weights) {
+                      std::int64_t next_key, const WeightReferences& references, float* weights) {
         static_assert(kWeighedKeys <= kKeyBlock && kWeighedKeys % W == 0);
         Context c(block);
-        list_values(kv, key_begin, keys, c.values);  // score tiles ask for them
+        list_values(kv, next_key, keys, c.values);  // score tiles ask for them
         score_key_block(c, kv, key_begin, static_cast<int>(keys));
         for (int v = 0; v < c.vectors; ++v) {
             const VectorKeys& k = c.scores.keys[v];

@@ -70,13 +70,13 @@ struct QueryState {
         }
     }
 
-    /// rows[row][d] = accumulators[d][row] * factors[row].
+    /// rows[row][d] = accumulators[d][row] * factors[row], or 0.
     static void finish(const AttentionBlock& block, float* const* rows, const float* factors) {
         const std::int64_t stride = padded_rows(block);
         for (std::int64_t row = 0; row < block.rows; row += W) {
             const std::int64_t count = block.rows - row < W ? block.rows - row : W;
             const F factor = S::load_tail(factors + row, count);
-            const auto sees_none = factor == S::zero();
+            const auto sees_none = factor == S::broadcast(kSeesNothing);
             for (std::int64_t d = 0; d < block.value_dim; d += W) {
                 const std::int64_t dims = block.value_dim - d < W ? block.value_dim - d : W;
                 F tile[W];

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/simd/inline.hpp"
+#include "engine/simd/least_weight.hpp"
 
 namespace headwise {
 namespace {
@@ -43,10 +44,6 @@ HEADWISE_INLINE typename S::Floats exp2(typename S::Floats x) {
     const F n = S::round_nearest(x);
     return S::scale_by_power_of_two(exp2_of_fraction<S>(x - n), n);
 }
-
-/// Weights of a softmax below 2^-100 are 0. They are compared with one of at least 1, so that all of a million of them would not
-/// show; as denormal numbers, or multiplied by values into such, they are slow on some processors (docs/numerics.md).
-inline constexpr float kLeastWeightLog2 = -100.0f;
 
 /// 2^x for the weights of a softmax, x <= 127: as exp2, but 0 below kLeastWeightLog2 (where no instruction scales by powers of two,
 /// below the numbers that round to it). Raises no INVALID for x = -Inf.

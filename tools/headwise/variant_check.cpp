@@ -16,6 +16,9 @@ namespace {
 // Of one call 4 heads and 8 of their rows: at 16384 keys and 128 dimensions that is 0.3 GFLOP for f32 and as many for f64.
 constexpr std::int64_t kCheckedHeads = 4, kCheckedRows = 8;
 
+// Weights below 2^-100 of the largest one or the sink are 0.
+constexpr double kCutWeight = 0x1p-99;
+
 /// At most `most` of 0 .. total - 1, evenly spread, the first and the last among them.
 std::vector<std::int64_t> some_of(std::int64_t total, std::int64_t most) {
     std::vector<std::int64_t> chosen;
@@ -147,7 +150,9 @@ auto row_of(const Values& values, std::int64_t i, std::size_t size) {
     return std::span(values).subspan(static_cast<std::size_t>(i) * size, size);
 }
 
-void check_head(const AttentionOptions& options, const AttentionArguments& head, AccuracyRecord& out, AccuracyRecord& log_sum_exp) {
+/// Returns what the values of all keys come to where their weights are cut.
+double check_head(const AttentionOptions& options, const AttentionArguments& head, AccuracyRecord& out,
+                  AccuracyRecord& log_sum_exp) {
     const CheckedRows checked(head);
     const NaiveRows<float> naive(head.query, head.key, head.value, options, checked.rules);
     const WideTensor query(head.query), key(head.key), value(head.value);
@@ -160,6 +165,9 @@ void check_head(const AttentionOptions& options, const AttentionArguments& head,
             log_sum_exp.add({head.log_sum_exp.data + i * head.log_sum_exp.stride[2], 1}, row_of(naive.log_sum_exp, i, 1),
                             row_of(exact.log_sum_exp, i, 1));
     }
+    double largest = 0;
+    for (const double x : value.memory) largest = std::max(largest, std::abs(x));
+    return kCutWeight * static_cast<double>(checked.keys) * largest;
 }
 
 // ------------------------------------------------------------------------------------------------------------------------ weights
@@ -254,6 +262,7 @@ bool VariantAccuracy::wrong() const {
 VariantAccuracy check_call(const VariantCall& call) {
     const std::int64_t heads = call.shape.num_heads, total = call.shape.batch * heads;
     AccuracyRecord out, log_sum_exp;
+    double negligible = call.weighs() ? kCutWeight : 0;
     for (const std::int64_t head : some_of(total, kCheckedHeads)) {
         const std::int64_t b = head / heads, h = head % heads;
         if (call.merges())
@@ -261,12 +270,12 @@ VariantAccuracy check_call(const VariantCall& call) {
         else if (call.weighs())
             check_weights(call, one_head(call, b, h), b, h, out);
         else
-            check_head(call.options, one_head(call, b, h), out, log_sum_exp);
+            negligible = std::max(negligible, check_head(call.options, one_head(call, b, h), out, log_sum_exp));
     }
     const auto& extent = call.arguments.out.extent;
     const std::int64_t total_rows = extent[0] * extent[1] * extent[2];
     VariantAccuracy accuracy{out.result(total_rows), log_sum_exp.result(total_rows)};
-    if (call.weighs()) accuracy.out.negligible = 0x1p-99;  // weights below 2^-100 are 0
+    accuracy.out.negligible = negligible;
     return accuracy;
 }
 
