@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
@@ -26,6 +27,9 @@ class ThreadTeam {
     double run_together(const std::function<void(int)>& work);
 
   private:
+    /// Nothing where the threads did not all come.
+    std::optional<double> try_together(const std::function<void(int)>& work);
+
     int threads_;
     tbb::global_control limit_;  // lets oneTBB make more threads than there are cores, where asked for
     tbb::task_arena arena_;
