@@ -15,10 +15,12 @@ struct Denominator {
     double log2;   ///< of the softmax's denominator; 0 where it is not asked for
 };
 
-/// 2^x of a row's reference beside a larger one, x <= 0: as exp2_weight, 0 below kLeastWeightLog2. What is multiplied with it would
-/// be denormal.
-inline double weight_of(double x) {
-    return x < static_cast<double>(kLeastWeightLog2) ? 0 : std::exp2(x);
+/// Of what is multiplied with `factor`, weights that add up to `sum`: 0 where they come to less than the least weight. The products
+/// would be denormal.
+inline float factor_of(double factor, double sum) {
+    constexpr double kLeastWeight = 0x1p-100;
+    static_assert(kLeastWeightLog2 == -100);
+    return factor * sum < kLeastWeight ? 0 : static_cast<float>(factor);
 }
 
 /// A head's sink in units of log2, if the call has sinks.
@@ -31,12 +33,14 @@ inline std::optional<double> sink_of(const AttentionArguments& arguments, std::i
 inline Denominator denominator(float row_max, float row_sum, std::optional<double> sink, bool wants_log) {
     const double max = row_max, sum = row_sum;
     if (!sink) return {1 / row_sum, wants_log ? max + std::log2(sum) : 0};
+    // All logits are -Inf: row_max says nothing.
+    if (row_sum == 0 && std::isfinite(*sink)) return {0, *sink};
     // Of the row's largest weight and the sink the larger one is 1 (NaN if it is infinite, as in the formula): a single power of
     // two, and a logarithm only where it is asked for, or rows of 1024 keys would take 1 % longer.
     const double reference = std::max(max, *sink), larger = 1 + (reference - reference);
-    const double smaller = weight_of(std::min(max, *sink) - reference);
+    const double smaller = std::exp2(std::min(max, *sink) - reference);
     const double own = max >= *sink ? larger : smaller, total = sum * own + (max >= *sink ? smaller : larger);
-    return {static_cast<float>(own / total), wants_log ? reference + std::log2(total) : 0};
+    return {factor_of(own / total, sum), wants_log ? reference + std::log2(total) : 0};
 }
 
 }  // namespace headwise

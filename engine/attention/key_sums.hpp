@@ -20,8 +20,10 @@ struct ChunkKeys {
 /// row's bits do not depend on those beside it.
 class KeySums {
   public:
+    KeySums(const AttentionWorkspace& workspace, int worker, const AttentionKernel& kernel, const KeyValueRows& keys)
+        : KeySums(workspace, worker, kernel, keys, kernel.part_keys) {}
     KeySums(const AttentionWorkspace& workspace, int worker, const AttentionKernel& kernel, const KeyValueRows& keys,
-            std::int64_t part_keys = kPartKeys)
+            std::int64_t part_keys)
         : workspace_(workspace), worker_(worker), kernel_(kernel), keys_(keys), part_keys_(part_keys) {}
 
     /// Computes the block's state over a chunk's keys. The last part fetches what block.fetch lists.
@@ -38,8 +40,6 @@ class KeySums {
     std::int64_t first_end(std::int64_t begin, std::int64_t end) const { return std::min(begin + part_keys_, end); }
 
   private:
-    // A multiple of both kernels' key blocks. A merge takes 0.2 % of the time of so many keys.
-    static constexpr std::int64_t kPartKeys = 1536;
     static constexpr std::int64_t kFan = 32;
 
     /// The parts [begin, end) of a chunk.

@@ -313,10 +313,12 @@ class AttentionRun {
         const double sink = sink_of(arguments_, head).value_or(-std::numeric_limits<double>::infinity());
         const bool sees_own = sees_any(*s.kernel, block, row, s.key_begin, s.key_end);
         if (!sees_own && shared.sum == 0 && !sees_by_masks(*s.kernel, block, row, 0, s.key_begin)) return {kSeesNothing, 0, sink};
+        // All logits are -Inf: the largest ones say nothing.
+        if (block.row_sum[row] == 0 && shared.sum == 0 && std::isfinite(sink)) return {sees_own ? 0 : kSeesNothing, 0, sink};
         const double max = block.row_max[row], shared_max = shared.max, reference = std::max(std::max(max, shared_max), sink);
-        const double own = weight_of(max - reference), others = shared.sum * weight_of(shared_max - reference);
+        const double own = std::exp2(max - reference), others = shared.sum * std::exp2(shared_max - reference);
         const double total = block.row_sum[row] * own + others + std::exp2(sink - reference);
-        return {sees_own ? static_cast<float>(own / total) : kSeesNothing, static_cast<float>(others / total),
+        return {sees_own ? factor_of(own / total, block.row_sum[row]) : kSeesNothing, factor_of(others / total, 1),
                 reference + std::log2(total)};
     }
 

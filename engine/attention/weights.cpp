@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <span>
 
@@ -150,8 +151,12 @@ class WeightsSweep {
         for (std::int64_t i = 0; i < place.rows; ++i) {
             const float sum = sums.data[place.sequence.query_batch * sums.stride[0] + rows.heads[i] * sums.stride[1] +
                                         (place.sequence.first_query + rows.queries[i]) * sums.stride[2]];
-            // A row that sees nothing has scores of -Inf alone: any finite reference gives weights of 0.
-            references[i] = std::isinf(sum) && sum < 0 ? 0 : static_cast<float>(static_cast<double>(sum) * std::numbers::log2e);
+            // In units of log2 it must not leave the range of float. A row that sees nothing, whose sum is -Inf, has scores of -Inf
+            // alone: any finite reference gives weights of 0.
+            constexpr double kMost = std::numeric_limits<float>::max();
+            const double log2 = static_cast<double>(sum) * std::numbers::log2e;
+            references[i] =
+                static_cast<float>(sum < std::numeric_limits<float>::infinity() ? std::clamp(log2, -kMost, kMost) : log2);
             factors[i] = 1;
         }
         return {references, factors, exponents_of(worker, factors, place.rows)};

@@ -96,6 +96,8 @@ struct AttentionKernel {
     std::int64_t row_unit;   ///< rows are padded to a multiple of this in all buffers
     std::int64_t dim_unit;   ///< head_dim and value_dim are padded to a multiple of this
     std::int64_t key_block;  ///< keys whose scores are held at once; chunks of keys that are attended to in turn are multiples
+    std::int64_t
+        part_keys;  ///< keys that are added up in one chain before a sum of the next ones begins, whole key blocks (KeySums)
     /// Packs the query rows; rows[i] points at row i, scales[i] is what it is multiplied with.
     void (*pack_queries)(const AttentionBlock& block, const float* const* rows, const float* scales);
     /// Sets the state to that of the keys [key_begin, key_end), whatever it was before.

@@ -141,7 +141,7 @@ struct QueryLanes {
             S::store(c.block.row_max + at, max);
         } else if (S::any(rises)) {
             max = S::select(rises, block_max, old_max);
-            const F factor = exp2_weight<S>(old_max - max);  // exactly 1 in lanes that do not rise
+            const F factor = exp2_weight_of_difference<S>(old_max, max);  // exactly 1 in lanes that do not rise
             S::store(c.block.row_max + at, max);
             before = before * factor;
             float* accumulator = c.block.accumulators + at;
@@ -388,13 +388,16 @@ struct QueryLanes {
             // Whether some lanes do not see a key that others see: their score is -Inf, which a reference of NaN does not make 0.
             const bool hides = c.hides || k.begin < k.full_begin || k.full_end < k.end;
             const std::int64_t count = block.rows - v * W < W ? block.rows - v * W : W;
-            const F reference = S::load_tail(references.log2 + v * W, count),
-                    factor = S::load_tail(references.factors + v * W, count);
+            // Lanes beyond the last row have scores too: they weigh nothing.
+            const F reference = S::select(S::from_bits(static_cast<std::uint32_t>((1ull << static_cast<unsigned>(count)) - 1)),
+                                          S::load_tail(references.log2 + v * W, count), S::broadcast(__builtin_inff()));
+            const F factor = S::load_tail(references.factors + v * W, count);
             // Of a large sink's factor a weight makes a denormal number, unless it is 0 by then.
             const F least = S::broadcast(kLeastWeightLog2) - S::load_tail(references.exponents + v * W, count);
             const auto weight = [&](int key) HEADWISE_LAMBDA_INLINE {
                 if (key < k.begin || key >= k.end) return S::zero();
-                const F x = S::load(block.scores + key * c.stride + v * W) - reference;
+                // A log-sum-exp that is given may be any number: 2^130 is infinite, and exp2_weight goes no further.
+                const F x = S::min(S::broadcast(130.0f), S::load(block.scores + key * c.stride + v * W) - reference);
                 const F w = exp2_weight<S>(S::select(S::less(x, least), S::broadcast(-__builtin_inff()), x)) * factor;
                 return hides ? S::select(S::from_bits(c.scores.visible[v][key]), w, S::zero()) : w;
             };
@@ -417,6 +420,7 @@ constexpr AttentionKernel query_lanes_kernel() {
             .row_unit = Kernel::W,
             .dim_unit = 1,
             .key_block = Kernel::kKeyBlock,
+            .part_keys = 16 * Kernel::kKeyBlock,  // a merge takes 0.2 % of the time of so many keys
             .pack_queries = QueryState<S>::pack_queries,
             .attend = Kernel::attend,
             .merge = QueryState<S>::merge,

@@ -163,7 +163,10 @@ struct QueryScores {
     HEADWISE_INLINE bool add_bias() {
         bool hides = false;
         for (int v = 0; v < vectors; ++v) {
-            const int begin = keys[v].begin / W * W;  // scores before the first key that is seen may change
+            if (keys[v].begin >= keys[v].end) continue;
+            // Scores before the first key that is seen are old ones: biases must not add up there.
+            const int begin = keys[v].begin / W * W;
+            for (int key = begin; key < keys[v].begin; ++key) S::store(scores + key * stride + v * W, S::zero());
             alignas(64) float bias[W][kKeys];
             if (copy_bias(v, begin, bias)) {
                 hide_by_bias(v);

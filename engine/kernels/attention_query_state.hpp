@@ -62,7 +62,7 @@ struct QueryState {
         for (std::int64_t i = 0; i < stride; i += W) {
             const F max_a = S::load(into.row_max + i), max_b = S::load(from.row_max + i);
             const F max = S::max(max_a, max_b);
-            const F a = exp2_weight<S>(max_a - max), b = exp2_weight<S>(max_b - max);
+            const F a = exp2_weight_of_difference<S>(max_a, max), b = exp2_weight_of_difference<S>(max_b, max);
             S::store(into.row_max + i, max);
             S::store(into.row_sum + i, S::fma(S::load(from.row_sum + i), b, S::load(into.row_sum + i) * a));
             for (std::int64_t at = i; at < stride * into.value_dim; at += stride)

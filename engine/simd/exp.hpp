@@ -45,7 +45,7 @@ HEADWISE_INLINE typename S::Floats exp2(typename S::Floats x) {
     return S::scale_by_power_of_two(exp2_of_fraction<S>(x - n), n);
 }
 
-/// 2^x for the weights of a softmax, x <= 127: as exp2, but 0 below kLeastWeightLog2 (where no instruction scales by powers of two,
+/// 2^x for the weights of a softmax, x <= 130: as exp2, but 0 below kLeastWeightLog2 (where no instruction scales by powers of two,
 /// below the numbers that round to it). Raises no INVALID for x = -Inf.
 template <class S>
 HEADWISE_INLINE typename S::Floats exp2_weight(typename S::Floats x) {
@@ -65,6 +65,14 @@ HEADWISE_INLINE typename S::Floats exp2_weight(typename S::Floats x) {
         const F sum = x + shift;
         return exp2_of_fraction<S>(x - (sum - shift), kUp) * S::power_from_low_bits(sum);
     }
+}
+
+/// exp2_weight(a - b) for a <= b that may lie further apart than the largest float: raises no OVERFLOW. a is kNoKeyYet where a row
+/// has seen nothing so far.
+template <class S>
+HEADWISE_INLINE typename S::Floats exp2_weight_of_difference(typename S::Floats a, typename S::Floats b) {
+    const typename S::Floats half = S::broadcast(0.5f);
+    return exp2_weight<S>(S::max(S::broadcast(kLeastWeightLog2), a * half - b * half) * S::broadcast(2.0f));
 }
 
 /// tanh(x ln(2) / 2) = (2^x - 1) / (2^x + 1). 2^x - 1 is formed as (2^n - 1) + 2^n (2^r - 1), which cancels nothing: the result is

@@ -112,7 +112,8 @@ class AttentionPlan {
     /// arithmetic. u = 2^-24; V is the largest magnitude in its column of the values that the row sees; K = min(n, 480) +
     /// 16 for n keys; E bounds the error of the row's logits s_j, in nats:
     ///     E = u * max_j ((head_dim + 4) * |scale| * sum_d |query_d key_jd| + 2 * (max s - s_j) + 16)
-    /// RoPE and rules on scores add terms: docs/numerics.md, which has a bound for log_sum_exp, too.
+    /// RoPE and rules on scores add terms: docs/numerics.md, which has a bound for log_sum_exp, too, and the full form of this one,
+    /// in which keys without weight, as those with a bias of -1e9, count for nothing.
     ///
     /// Allocates nothing. Thread-safe: one plan may run on many threads at once, each with its own workspace.
     /// Throws Error before anything is written.

@@ -21,7 +21,7 @@ struct AttentionWeightsRequest {
 struct AttentionWeights {
     TensorView<float, 4> weights{};  ///< [batch, heads, queries, at least the keys of the longest sequence]
     /// [batch, heads, queries, k]: the k largest weights that are above 0, in falling order (equal ones: the lower key first), and
-    /// their keys.
+    /// their keys: both or neither.
     TensorView<float, 4> top_weights{};
     TensorView<std::int32_t, 4> top_keys{};
     TensorView<float, 3> key_means{};  ///< [batch, heads, keys as in weights]: the mean over the queries asked for that there are
@@ -30,12 +30,13 @@ struct AttentionWeights {
 /// What the softmax of attention(arguments, options) gives each key. arguments.value and out do not matter. A sink takes its part
 /// of the sum and is not listed.
 ///
-/// Without arguments.log_sum_exp (data null) the keys are swept twice, and the weights of a row, with its sink's, sum to 1
-/// within 1e-5 for any finite logits and any number of keys. With it, one sweep is enough, and the weights are e^(logit -
-/// log_sum_exp) for any log_sum_exp you pass, for example one merged over several key sets. A log_sum_exp that run() wrote is
-/// rounded to f32: weights are then off by a factor of up to 1 + |log_sum_exp| * 2^-24, 4e-6 at 64 and 6 % at 1e6.
+/// Without arguments.log_sum_exp (data null) the keys are swept twice, and the weights of a row sum to 1 within 1e-5 for any finite
+/// logits and any number of keys; beside a sink, to 1 less its share, to the rounding of the logits. With it, one sweep is enough,
+/// and the weights are e^(logit - log_sum_exp) for any log_sum_exp you pass, for example one merged over several key sets. A
+/// log_sum_exp that run() wrote is rounded to f32: weights are then off by a factor of up to 1 + |log_sum_exp| * 2^-24, 4e-6 at 64
+/// and 6 % at 1e6. Weights below 2^-100 are 0.
 ///
-/// No buffer but those of `results` grows with a length times a length. With top_weights, top_keys or key_means alone a sweep costs
+/// No buffer but those of `results` grows with a length times a length. With the largest weights or key_means alone a sweep costs
 /// about half a run.
 ///
 /// Scratch comes from the library's pool. For key_means it holds workers * (query heads per key/value head) * key_means.extent[2]

@@ -29,10 +29,10 @@ struct ScoreFunction {
 
 /// A ScoreFunction of `function(score, batch, head, query, key) -> score`, for float and preferably for double scores, too (the
 /// reference asks in double): it gets the scaled and soft-capped score of one (query,
-/// key) pair and what it returns takes its place; -Inf masks the pair, finite numbers do not (those below -2.35e38 count as that).
-/// Indices (std::int64_t) count within the sequence. It is compiled with the caller's flags into a loop over a tile, along the
-/// lanes that lie side by side, so that a compiler may vectorize it. It is called for pairs that a mask hides, too. `function` must
-/// outlive the runs that use it.
+/// key) pair and what it returns takes its place; -Inf masks the pair, finite numbers do not (those below -2.35e38 are taken to be
+/// -2.35e38). Indices (std::int64_t) count within the sequence. It is compiled with the caller's flags into a loop over a tile,
+/// along the lanes that lie side by side, so that a compiler may vectorize it. It is called for pairs that a mask hides, too.
+/// `function` must outlive the runs that use it.
 template <class Function>
 ScoreFunction score_function(const Function& function) {
     return {[](const void* opaque, const ScoreTile& tile) {

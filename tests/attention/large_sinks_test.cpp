@@ -41,9 +41,8 @@ TEST_CASE("beside a large sink no result is a denormal number: where the keys to
         for (const float sink : kSinks) {
             INFO(count << " rows, sink " << sink);
             rows.attend(sink);
-            // The weight of all keys; in log2 units their largest one is -sink log2(e) beside the sink's.
-            const double all = kKeys / (kKeys + std::exp(static_cast<double>(sink)));
-            const bool cut = static_cast<double>(sink) > 100 * std::log(2.0);
+            const double all = kKeys / (kKeys + std::exp(static_cast<double>(sink)));  // the weight of all keys
+            const bool cut = all < 0x1p-100;
             bool right = true;
             for (std::size_t i = 0; i < rows.out.size(); ++i) {
                 const double mean = 1 + (kKeys - 1) / (2.0 * kKeys) + static_cast<double>(i % kDim), exact = mean * all;
@@ -74,6 +73,47 @@ TEST_CASE("a NaN among the values shows, however far a sink is above all keys; o
             }
             CHECK(nan);
             CHECK(same);
+        }
+    }
+}
+
+TEST_CASE("where all logits are -Inf a finite sink has all the weight, the lowest float too") {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    for (const std::int64_t count : {1, 6, 70})
+        for (const float sink : {std::numeric_limits<float>::lowest(), -2.4e38f, -1.0f, 0.0f, 1e30f}) {
+            INFO(count << " rows, sink " << sink);
+            Rows rows(count);
+            rows.query.assign(rows.query.size(), 1.0f);
+            rows.key.assign(rows.key.size(), -kInfinity);
+            rows.attend(sink);
+            bool zero = true, same = true;
+            for (const float x : rows.out) zero &= x == 0;
+            for (const float sum : rows.sums) same &= std::abs(sum - sink) <= 1e-6f * std::abs(sink);
+            CHECK(zero);
+            CHECK(same);
+        }
+}
+
+TEST_CASE("the weights of a row are cut together: many small ones beside a sink count for what they come to") {
+    // The last key's logit is 5.5, which does not raise the reference that the first ones set.
+    for (const std::int64_t count : {1, 6, 70}) {
+        Rows rows(count);
+        rows.query.assign(rows.query.size(), 1.0f);
+        rows.key.assign(rows.key.size(), 0.0f);
+        rows.key.back() = 5.5f;
+        for (const float sink : {60.0f, 70.0f, 74.0f, 76.0f, 80.0f}) {
+            INFO(count << " rows, sink " << sink);
+            rows.attend(sink);
+            const double peak = std::exp(5.5), sum = kKeys - 1 + peak, weight = 1 / (sum + std::exp(static_cast<double>(sink)));
+            bool right = true;
+            for (std::size_t i = 0; i < rows.out.size(); ++i) {
+                double exact = 0;
+                for (std::size_t j = 0; j < kKeys; ++j)
+                    exact += static_cast<double>(rows.value[j * kDim + i % kDim]) * (j + 1 < kKeys ? 1 : peak) * weight;
+                const auto out = static_cast<double>(rows.out[i]);
+                right &= sum * weight < 0x1p-100 ? out == 0 : std::abs(out - exact) <= 1e-5 * exact;
+            }
+            CHECK(right);
         }
     }
 }

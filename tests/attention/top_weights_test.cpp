@@ -29,8 +29,10 @@ void check_top(const std::string& name, std::int64_t keys, Level level) {
                        .top_weights = {top.data(), {1, 1, kRows, kMost}},
                        .top_keys = {top_keys.data(), {1, 1, kRows, kMost}}});
     std::iota(order.begin(), order.end(), 0);
-    std::ranges::stable_sort(
-        order, [&](std::int32_t x, std::int32_t y) { return key[static_cast<std::size_t>(x)] > key[static_cast<std::size_t>(y)]; });
+    std::ranges::sort(order, [&](std::int32_t x, std::int32_t y) {
+        const float of_x = key[static_cast<std::size_t>(x)], of_y = key[static_cast<std::size_t>(y)];
+        return of_x != of_y ? of_x > of_y : x < y;
+    });
     bool right = true;
     for (std::size_t i = 0; i < top.size(); ++i) {
         const std::size_t row = i / kMost, place = i % kMost;

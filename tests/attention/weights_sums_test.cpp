@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -109,6 +110,40 @@ TEST_CASE("beside a large sink no weight is a denormal number: those below 2^-10
             right &= zero || (exact > 0x1p-102 && std::abs(weight - exact) <= 1e-5 * exact);
         }
         CHECK(right);
+    }
+}
+
+TEST_CASE("any log-sum-exp may be given: far below the logits the weights are infinite, far above them 0") {
+    constexpr std::int64_t kKeys = 70, kTop = 2;
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    const float query = 1;
+    const std::vector<float> key(kKeys, 0.0f);
+    for (float sum : {-kInfinity, -3.4e38f, -1e30f, -1e6f, -1000.0f, -200.0f, -120.0f, -108.0f, -95.0f, -80.0f, -1.0f, 0.0f, 60.0f,
+                      75.0f, 1e6f, 3.4e38f, kInfinity}) {
+        CAPTURE(sum);
+        std::vector<float> weights(kKeys), means(kKeys), top(kTop);
+        std::vector<std::int32_t> top_keys(kTop);
+        AttentionArguments arguments{.query = bhsd(&query, 1, 1, 1, 1), .key = bhsd<const float>(key.data(), 1, 1, kKeys, 1)};
+        arguments.log_sum_exp = {&sum, {1, 1, 1}};
+        attention_weights(arguments, {.scale = 1.0f}, {},
+                          {.weights = {weights.data(), {1, 1, 1, kKeys}},
+                           .top_weights = {top.data(), {1, 1, 1, kTop}},
+                           .top_keys = {top_keys.data(), {1, 1, 1, kTop}},
+                           .key_means = {means.data(), {1, 1, kKeys}}});
+        const double exact = std::exp(-static_cast<double>(sum));
+        const auto rounded = static_cast<float>(exact);
+        bool right = true;
+        for (const std::vector<float>* results : {&weights, &means, &top})
+            for (const float weight : *results) {
+                if (std::isinf(rounded))
+                    right &= std::isinf(weight) && weight > 0;
+                else if (exact < 0x1p-100)
+                    right &= weight == 0;
+                else
+                    right &= std::abs(static_cast<double>(weight) - exact) <= 2e-5 * exact;
+            }
+        CHECK(right);
+        CHECK(top_keys[0] == (exact < 0x1p-100 ? -1 : 0));
     }
 }
 

@@ -88,23 +88,80 @@ TEST_CASE("sinks, -Inf for none among them") {
     });
 }
 
+/// What attention_weights() raises, with a log-sum-exp if the call names one.
+int flags_of_weights(const Call& call, const AttentionArguments& arguments) {
+    const std::int64_t queries = arguments.query.extent[2], keys = arguments.key.extent[2];
+    const auto size = static_cast<std::size_t>(Call::kHeads * queries);
+    std::vector<float> weights(size * static_cast<std::size_t>(keys)), top(size * 4),
+        means(Call::kHeads * static_cast<std::size_t>(keys));
+    std::vector<std::int32_t> top_keys(size * 4);
+    const AttentionWeights results{.weights = {weights.data(), {1, Call::kHeads, queries, keys}},
+                                   .top_weights = {top.data(), {1, Call::kHeads, queries, 4}},
+                                   .top_keys = {top_keys.data(), {1, Call::kHeads, queries, 4}},
+                                   .key_means = {means.data(), {1, Call::kHeads, keys}}};
+    return flags_of([&] { attention_weights(arguments, call.options, {}, results); });
+}
+
+/// Attention, then its weights with and without the log-sum-exp.
+void check_attention_and_weights(const Call& call) {
+    CHECK(call.flags() == 0);
+    CHECK(flags_of_weights(call, call.arguments) == 0);
+    AttentionArguments without_sum = call.arguments;
+    without_sum.log_sum_exp = {};
+    CHECK(flags_of_weights(call, without_sum) == 0);
+}
+
 TEST_CASE("attention_weights, of rows without a key as well") {
     for_sizes([](std::int64_t queries, std::int64_t keys, float magnitude) {
         for (const Causal causal : {Causal::none, Causal::top_left, Causal::bottom_right}) {
             CAPTURE(static_cast<int>(causal));
-            Call call(queries, keys, magnitude, {.causal = causal});
-            attention(call.arguments, call.options);
-            const auto size = static_cast<std::size_t>(Call::kHeads * queries);
-            std::vector<float> weights(size * static_cast<std::size_t>(keys)), top(size * 4),
-                means(Call::kHeads * static_cast<std::size_t>(keys));
-            std::vector<std::int32_t> top_keys(size * 4);
-            const AttentionWeights results{.weights = {weights.data(), {1, Call::kHeads, queries, keys}},
-                                           .top_weights = {top.data(), {1, Call::kHeads, queries, 4}},
-                                           .top_keys = {top_keys.data(), {1, Call::kHeads, queries, 4}},
-                                           .key_means = {means.data(), {1, Call::kHeads, keys}}};
-            CHECK(flags_of([&] { attention_weights(call.arguments, call.options, {}, results); }) == 0);
+            check_attention_and_weights(Call(queries, keys, magnitude, {.causal = causal}));
         }
     });
+}
+
+TEST_CASE("ALiBi of steep slopes, up and down") {
+    for_sizes([](std::int64_t queries, std::int64_t keys, float magnitude) {
+        for (const float slope : {-20.0f, -0.5f, 0.5f, 20.0f})
+            for (const Alignment alignment : {Alignment::top_left, Alignment::bottom_right}) {
+                CAPTURE(slope);
+                CAPTURE(static_cast<int>(alignment));
+                Call call(queries, keys, magnitude, {.alignment = alignment});
+                const std::vector<float> slopes(Call::kHeads, slope);
+                call.arguments.alibi_slopes = slopes;
+                check_attention_and_weights(call);
+            }
+    });
+}
+
+TEST_CASE("biases of the lowest float and of -Inf, and rules of position that leave rows without a key") {
+    for_sizes([](std::int64_t queries, std::int64_t keys, float magnitude) {
+        for (const float low : {std::numeric_limits<float>::lowest(), -1.6e38f, -kInfinity})
+            for (const Window& window : {Window{-1, -1}, Window{2, 2}, Window{70, 3}})
+                for (const Alignment alignment : {Alignment::top_left, Alignment::bottom_right}) {
+                    CAPTURE(low);
+                    CAPTURE(window.left);
+                    CAPTURE(static_cast<int>(alignment));
+                    Call call(queries, keys, magnitude, {.alignment = alignment, .window = window});
+                    const std::vector<float> bias(static_cast<std::size_t>(keys), low);
+                    call.arguments.bias = {bias.data(), {1, 1, 1, keys}};
+                    check_attention_and_weights(call);
+                }
+    });
+}
+
+TEST_CASE("logits up to 1e37 from 0: the reference before the first key is no number of theirs") {
+    for (const std::int64_t queries : {1, 3, 16, 100})
+        for (const std::int64_t keys : {1, 30, 700, 5000})
+            for (const float bias : {-1e37f, -1e34f, 1e30f, 2e31f, 1e34f, 1e37f}) {
+                CAPTURE(queries);
+                CAPTURE(keys);
+                CAPTURE(bias);
+                Call call(queries, keys, 1);
+                const std::vector<float> biases(static_cast<std::size_t>(keys), bias);
+                call.arguments.bias = {biases.data(), {1, 1, 1, keys}};
+                check_attention_and_weights(call);
+            }
 }
 
 TEST_CASE("merge_states, where one side or both have seen nothing as well") {
