@@ -224,7 +224,7 @@ class BadUsage(Case):
         path = self.path("mine.safetensors")
         tensors = {name: ([1, 1, 2, 4], [1.0] * 8) for name in "qkv"}
         for change, names in (({"q": ([1, 1, 0, 4], [])}, ["nothing to profile"]), ({"v": ([1, 1, 3, 4], [1.0] * 12)}, ["lengths"]),
-                              ({"q_positions": ([1, 2], [0, 1], "I32")}, ["q_positions"]), ({"kv_lengths": ([1], [9], "I32")}, ["kv_lengths"])):
+                              ({"q_positions": ([1, 2], [0, 1], "I32")}, ["'q_positions' is for RoPE, which profile does not support"]), ({"kv_lengths": ([1], [9], "I32")}, ["kv_lengths"])):
             with self.subTest(change=change):
                 write_safetensors(path, {**tensors, **change})
                 self.assert_fails(2, "profile", "--input", path, names=["mine.safetensors", *names])
@@ -262,6 +262,8 @@ class BadUsage(Case):
         text = headwise("profile", "--help").stdout
         for option in ("--case", "--input", "--threads", "--schedule", "--repeat", "--isa", "--json", "--csv", "--trace", "--html", "--plot"):
             self.assertIn(option, text)
+        self.assertIn("kv_lengths", text)
+        self.assertNotIn("_positions", text)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ class CommandLine(Case):
         for arguments, name in (([], "subcommand"), (["fly"], "fly"), (["run"], "--input"), (["run", "--input", "x"], "--output"),
                                 (["info", "--fast"], "--fast"), (["compare", "--threads", "two"], "--threads"),
                                 (["compare", "--threads", "0"], "--threads"), (["compare", "--threads", "1,1"], "--threads"),
+                                (["compare", "--threads", "1,,2"], "--threads is '1,,2'"), (["compare", "--threads", "1,"], "--threads is '1,'"), (["compare", "--threads", ""], "--threads is ''"),
+                                (["compare", "--threads", str(2**32 + 1)], "--threads"), (["profile", "--case", "matmul:m=8,n=8,k=8", "--threads", ",1"], "--threads is ',1'"),
                                 (["compare", "--isa", "mmx"], "--isa"), (["compare", "--suite", "all"], "--suite"),
                                 (["compare", "--case", "matmul:m=1"], "'n'"), (["compare", "--case", "matmul:m=x,n=1,k=1"], "m is 'x'"),
                                 (["compare", "--case", "matmul:m=2000000000,n=2000000000,k=1"], "GB"),
@@ -62,14 +64,33 @@ class CommandLine(Case):
                                 (["verify", "--count", "0"], "--count"), (["verify", "--count", "-3"], "--count"),
                                 (["verify", "--count", "many"], "--count"), (["verify", "--seed", "x"], "--seed"),
                                 (["verify", "--seed", "-1"], "--seed"), (["verify", "--isa", "mmx"], "--isa"),
+                                (["verify", "--seed", str(2**64)], str(2**64)), (["verify", "--seed", "+" + str(2**64)], "--seed"), (["verify", "--count", "9" * 20], "9" * 20),
+                                (["verify", "--count", str(2**63)], "--count"),
                                 (["verify", "--threads", "0"], "--threads"), (["verify", "--threads", "1,2"], "--threads")):
             with self.subTest(arguments=arguments):
                 self.assert_fails(2, *arguments, names=[name])
 
     def test_isa_that_the_machine_lacks(self):
         missing = "neon" if os.uname().machine == "x86_64" else "avx2"
-        self.assert_fails(2, "info", "--isa", missing, names=["--isa", missing])
+        self.assert_fails(2, "info", "--isa", missing, names=[f"headwise: --isa is {missing}: "])
+        self.assert_fails(2, "info", "--isa", "mmx", names=['headwise: --isa is "mmx": '])
         self.assert_fails(2, "info", HEADWISE_ISA=missing, names=["HEADWISE_ISA", missing])
+
+    def test_a_bad_isa_of_the_environment_is_no_fault_of_a_file(self):
+        path = self.path("in.safetensors")
+        write_safetensors(path, {name: ([1, 1, 1, 1], [1.0]) for name in "qkv"})
+        run = ["run", "--input", path, "--output", self.path("out")]
+        for arguments in (run, ["compare", "--input", path], ["profile", "--input", path]):
+            self.assert_fails(2, *arguments, HEADWISE_ISA="mmx", names=['headwise: HEADWISE_ISA is "mmx": '])
+        self.assertEqual(headwise(*run, "--reference", HEADWISE_ISA="mmx").returncode, 0)
+
+    def test_options_that_contradict_each_other(self):
+        case = ["--case", "matmul:m=8,n=8,k=8"]
+        for suite in ("default", "variants", "all"):
+            self.assert_fails(2, "compare", *case, "--suite", suite, names=["--suite", "--case"])
+        self.assert_fails(2, "compare", "--input", "/nowhere", "--suite", "real", names=["--suite", "--input"])
+        for option, value in (("--isa", "scalar"), ("--threads", "2")):
+            self.assert_fails(2, "run", "--input", "/nowhere", "--output", "/nowhere", "--reference", option, value, names=[option, "--reference"])
 
 
 class Info(Case):
@@ -152,6 +173,20 @@ class Run(Case):
         os.symlink("not-yet", self.path("dangling"))
         self.assert_fails(2, "profile", "--input", self.input, "--json", self.path("dangling"), "--csv", self.path("not-yet"), names=["--json", "--csv", "same file"])
         self.assertEqual(self.content(self.input), content)
+
+    def test_outputs_that_are_not_there_yet_are_one_file_by_any_spelling(self):
+        os.mkdir(self.path("c"))
+        os.symlink(self.path("a"), self.path("la"))
+        os.symlink("c", self.path("lc"))
+        spellings = ["a", "./a", "c/../a", "lc/../a", "la", self.path("a"), self.path("c/../a")]
+        case, before = ["--case", "matmul:m=8,n=8,k=8"], sorted(os.listdir(self.directory))
+        for command, option in (("compare", "--csv"), ("profile", "--html")):
+            for first, second in ((x, y) for x in spellings for y in spellings):
+                with self.subTest(command=command, first=first, second=second):
+                    result = subprocess.run([os.path.abspath(PROGRAM), command, *case, "--json", first, option, second], capture_output=True, text=True, timeout=300,
+                                            cwd=self.directory, check=False)
+                    self.assertEqual((result.returncode, result.stderr), (2, f"headwise: --json and {option} are the same file: '{second}'\n"))
+        self.assertEqual(sorted(os.listdir(self.directory)), before)
 
     def content(self, path):
         with open(path, "rb") as file:
@@ -294,6 +329,16 @@ class Compare(Case):
         self.assertEqual(list(rows[0]), list(self.FIELDS))
         self.assertEqual(sorted(os.listdir(self.directory)), ["figures.csv", "figures.json"])
 
+    def test_more_threads_than_cores_after_fewer(self):
+        counts = [1, 2, 2 * (os.cpu_count() or 1)]
+        counts = [str(count) for count in dict.fromkeys(counts)]
+        for listed in (counts, counts[::-1]):
+            table = self.path("figures.csv")
+            result = headwise("compare", "--threads", ",".join(listed), "--case", "matmul:m=8,n=8,k=8", "--csv", table)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            with open(table, encoding="utf-8") as file:
+                self.assertEqual([row["threads"] for row in csv.DictReader(file)], listed)
+
     def test_input(self):
         path, json_file = self.path("mine.safetensors"), self.path("figures.json")
         write_safetensors(path, {name: ([1, 2, 9, 16], [math.sin(i) for i in range(288)]) for name in "qkv"})
@@ -344,6 +389,13 @@ class Compare(Case):
             self.assertEqual((result.returncode, result.stderr), (0, ""))
             self.assertIn(shown, result.stdout)
             self.assertNotRegex(result.stdout, "[\x1b\u202e]|\nheadwise: forged")
+        table = self.path("figures.csv")
+        for arguments in (["compare"], ["profile", "--repeat", "1"]):
+            self.assertEqual(headwise(*arguments, "--threads", "1", "--input", path, "--csv", table).returncode, 0)
+            with open(table, encoding="utf-8", newline="") as file:
+                text = file.read()
+            self.assertNotRegex(text, "[\x1b\u202e]|\nheadwise: forged")
+            self.assertIn(shown, text)
         write_safetensors(path, {**tensors, "surplus": ([1], [1.0]), "v": ([1, 2, 2, 4], [1.0] * 16)})
         for arguments in (["run", "--input", path, "--output", path + "2"], ["compare", "--input", path], ["profile", "--input", path], ["run", "--input", path + "3", "--output", path],
                           ["compare", "--case", path], ["compare", "--suite", path], ["profile", "--case", "matmul:m=8,n=8,k=8", "--schedule", path], ["compare", "--plot", path],

@@ -89,6 +89,7 @@ TEST_CASE("a CSV line has as many fields as the header, names quoted") {
     CHECK(csv.find("\nproduct,matmul,\"matmul:m=10,n=20,k=30\",1,") != std::string::npos);
     CHECK(csv.find("\n\"decode, \"\"batch\"\" 8\",attention,") != std::string::npos);
     CHECK(csv.find(",,0.5,,,,\n") != std::string::npos);
+    CHECK(csv_field("esc\x1b[31m,\"q\r\n") == "\"esc\\x1b[31m,\"\"q\\x0d\\x0a\"");
 }
 
 TEST_CASE("the table marks samples, memory and what was not checked") {

@@ -86,6 +86,14 @@ class RunVariants(RunCase):
             return SCALE * dot(turned(q, at(q_positions, b, i)), turned(k, at(k_positions, b, j)))
         self.assert_logits(logit, {"q_positions": q_positions, "k_positions": k_positions}, "--rope", "pairs=half-split")
 
+    def test_positions_that_are_too_far(self):
+        for name, length in (("q_positions", QUERIES), ("k_positions", KEYS)):
+            for values, code in (([-(2**31)] * length, 2), ([1 - 2**31, 2**31 - 1] + [0] * (length - 2), 0)):
+                write_safetensors(self.input, {**self.plain, name: ([1, length], values, "I32")})
+                result = headwise("run", "--input", self.input, "--output", self.output, "--rope")
+                expected = f"headwise: '{self.input}': tensor '{name}' has the number -2147483648: expected -2147483647 to 2147483647\n"
+                self.assertEqual((result.returncode, result.stderr), (code, expected if code else ""))
+
     def test_explain(self):
         write_safetensors(self.input, {**self.plain, "sinks": ([HEADS], [0.0] * HEADS)})
         result = headwise("run", "--input", self.input, "--output", self.output, "--explain", "--isa", "scalar", "--window", "2,2")
@@ -271,6 +279,11 @@ class RunVariants(RunCase):
                 self.assertEqual(result.stderr, f"headwise: '{self.input}': not used: hidden, layer\\x1b[31m\\x0a\\x9bA, out\n")
         headwise(*self.commands()[0])
         self.assertEqual(read_safetensors(self.output), expected)
+        shape = [BATCH, HEADS, QUERIES, VALUE_DIM]
+        write_safetensors(self.input, {**self.plain, "expected": (shape, [0.0] * math.prod(shape)), "expected_rows": ([QUERIES], range(QUERIES), "I32")})
+        for arguments in self.commands():
+            note = "" if arguments[0] == "compare" else f"headwise: '{self.input}': not used: expected, expected_rows\n"
+            self.assertEqual(headwise(*arguments).stderr, note)
         write_safetensors(self.input, {**self.plain, **{f"layer{n}": ([1], [0.0]) for n in range(40)}})
         self.assertIn("and 24 more\n", headwise(*self.commands()[0]).stderr)
 
@@ -293,7 +306,7 @@ class RunVariants(RunCase):
                         else:
                             result = self.assert_fails(2, *arguments, names=["'mask'"])
                             self.assertNotIn("\x1b", result.stderr)
-                            self.assertIn(dtype.replace("\\u001b", "\\x1b") if arguments[0] != "compare" else "only headwise run", result.stderr)
+                            self.assertIn(dtype.replace("\\u001b", "\\x1b") if arguments[0] != "compare" else "only headwise run and profile do that", result.stderr)
                 if os.path.exists(self.output):
                     os.unlink(self.output)
 
@@ -311,6 +324,18 @@ class RunVariants(RunCase):
                             ("KVLengths", "kv_lengths"), ("keyLengths", "kv_lengths"), ("keylengths", "kv_lengths"), ("queryPositions", "q_positions"), ("cuSeqlensQ", "cu_seqlens_q"),
                             ("cumulativeKeyLengths", "cu_seqlens_k"), ("kvPageTable", "page_table"), ("kvpagetable", "page_table"), ("prefixLengths", "prefix_lengths"),
                             ("treeParents", "tree_parents"),
+                            # Singular and plural.
+                            ("biases", "bias"), ("Biases", "bias"), ("attn_biases", "bias"), ("attnbiases", "bias"), ("positionBiases", "bias"), ("key_padding_masks", "mask"), ("attn_scale", "scales"),
+                            ("attention_sink", "sinks"), ("alibiSlope", "alibi_slopes"), ("q_length", "q_lengths"), ("decode_kv_length", "kv_lengths"), ("cu_seqlen_q", "cu_seqlens_q"),
+                            ("page_tables", "page_table"), ("kv_page_tables", "page_table"), ("my_prefix_length", "prefix_lengths"), ("draft_tree_parent", "tree_parents"),
+                            ("q_position", "q_positions"), ("my_k_position", "k_positions"),
+                            ("basis", ""), ("status", ""), ("attn_mass", ""),
+                            # Of other libraries.
+                            ("block_table", "page_table"), ("block_tables", "page_table"), ("blockTables", "page_table"), ("blocktables", "page_table"), ("decode.block_tables", "page_table"),
+                            ("seq_lens", "kv_lengths"), ("seqLens", "kv_lengths"), ("context_lens", "kv_lengths"), ("context_len", "kv_lengths"), ("position_ids", "q_positions"),
+                            ("positionIds", "q_positions"), ("s_aux", "sinks"), ("layer0.s_aux", "sinks"),
+                            # What the library calls q.
+                            ("query", ""), ("Query", ""), ("queries", ""), ("key", ""),
                             ("model.layers.0.mlp.weight", ""), ("model.layers.0.selfAttn.qProj.weight", ""), ("masked", ""), ("maskedScores", ""), ("maskrcnn.weight", ""),
                             ("biased", ""), ("sinkhorn", ""), ("rescaled", ""), ("kvCache", ""), ("chunkpositions", ""), ("timescale", ""), ("hiddenStates", ""),
                             ("logSumExp", ""), ("inputIds", ""), ("embedTokens", ""), ("lmHead", "")):
@@ -333,7 +358,9 @@ class RunVariants(RunCase):
 
     def test_compare_takes_plain_files_alone(self):
         write_safetensors(self.input, {**self.plain, "sinks": ([HEADS], [0.0] * HEADS)})
-        self.assert_fails(2, "compare", "--input", self.input, names=["in.safetensors", "'sinks'"])
+        self.assert_fails(2, "compare", "--input", self.input, names=["in.safetensors", "'sinks'", "only headwise run and profile do that"])
+        write_safetensors(self.input, {**self.plain, "q_positions": ([1, QUERIES], range(QUERIES), "I32")})
+        self.assert_fails(2, "compare", "--input", self.input, names=["in.safetensors", "'q_positions'", "only headwise run does that"])
         self.assertEqual(os.listdir(self.directory), ["in.safetensors"])
 
 

@@ -65,8 +65,8 @@ class Streams(Case):
             self.assert_fails(2, *arguments, "/dev/full", names=["/dev/full", "regular file"])
         for arguments in (["run", "--input", self.input, "--output", self.output], ["compare", "--threads", "1", *case, "--json", self.output],
                           ["profile", "--threads", "1", "--repeat", "1", *case, "--html", self.output]):
-            # A limit to the size of files, of which Python would have the signal end the program.
-            result = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=300, check=False, restore_signals=False,
+            # A limit to the size of files, whose signal ends a program that does not ignore it.
+            result = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=300, check=False,
                                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)))
             self.assertEqual((result.returncode, result.stderr), (2, f"headwise: cannot write '{self.output}': File too large\n"))
             self.assertEqual(os.listdir(self.directory), ["in.safetensors"])

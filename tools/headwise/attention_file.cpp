@@ -28,10 +28,11 @@ double AttentionFile::bytes(std::string_view name) const {
     return tensor == nullptr ? 0 : static_cast<double>(tensor->end - tensor->begin);
 }
 
-void AttentionFile::note_unused_tensors() const {
+void AttentionFile::note_unused_tensors(Expected expected) const {
     std::vector<std::string> names;
     for (const TensorEntry& tensor : file_.header().tensors)
-        if (!is_known_tensor(tensor.name)) names.push_back(tensor.name);
+        if (!is_known_tensor(tensor.name) || (expected == Expected::ignored && is_expected_tensor(tensor.name)))
+            names.push_back(tensor.name);
     std::fputs(unused_tensors_note(path(), names).c_str(), stderr);
 }
 

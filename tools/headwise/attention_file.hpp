@@ -38,6 +38,9 @@ struct OptionalTensor {
     }
 };
 
+/// What a command does with "expected" and "expected_rows".
+enum class Expected : bool { ignored, compared };
+
 /// A safetensors file whose tensors are the arguments of attention, read by name. Every error is a UsageError that names file and
 /// tensor.
 class AttentionFile {
@@ -54,8 +57,9 @@ class AttentionFile {
     /// Of the tensor's data; 0 where the file has none.
     double bytes(std::string_view name) const;
 
-    /// Lists on stderr the tensors of the file that no command uses.
-    void note_unused_tensors() const;
+    /// Lists on stderr the tensors of the file that are not used: those that no command knows, and the model's own output unless it
+    /// is compared with.
+    void note_unused_tensors(Expected expected) const;
 
     /// Of one of q, k, v and the like: F32, of four dimensions in the order of the layout.
     Extents extents(std::string_view name) const;

@@ -162,8 +162,8 @@ SequenceSizes checked_sequences(const AttentionFile& file, const AttentionRules&
 
 void refuse_attention_rules(const AttentionFile& file) {
     for (const RuleTensor& tensor : kRuleTensors) {
-        file.expect(!file.contains(tensor.name),
-                    fmt::format("tensor '{}' asks for more than plain attention: only headwise run does that", tensor.name));
+        file.expect(!file.contains(tensor.name), fmt::format("tensor '{}' asks for more than plain attention: only headwise run {}",
+                                                             tensor.name, tensor.for_rope ? "does that" : "and profile do that"));
     }
 }
 
@@ -180,9 +180,10 @@ UsageError error_of_file(const AttentionFile& file, const Error& error) {
     return file.bad(message);
 }
 
-std::string attention_rules_help() {
+std::string attention_rules_help(Rope rope) {
     std::string text = "Tensors that the input may have beside q, k and v:\n";
-    for (const RuleTensor& tensor : kRuleTensors) text += fmt::format("  {:<16}{}\n", tensor.name, tensor.help);
+    for (const RuleTensor& tensor : kRuleTensors)
+        if (rope == Rope::supported || !tensor.for_rope) text += fmt::format("  {:<16}{}\n", tensor.name, tensor.help);
     return text;
 }
 

@@ -49,7 +49,9 @@ void refuse_attention_rules(const AttentionFile& file);
 /// What the library said of its arguments, said of the file that they came from.
 UsageError error_of_file(const AttentionFile& file, const Error& error);
 
-/// For --help: a line for each tensor.
-std::string attention_rules_help();
+enum class Rope : bool { unsupported, supported };
+
+/// For --help: a line for each tensor that the command takes.
+std::string attention_rules_help(Rope rope);
 
 }  // namespace headwise::tools

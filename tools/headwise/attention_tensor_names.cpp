@@ -54,6 +54,22 @@ std::string words(std::string_view name, Capitals capitals = Capitals::fold) {
     return result;
 }
 
+/// Each word without its plural's ending. An s behind a, i, s or u belongs to the word: "bias", "basis", "mass", "status".
+std::string singular(std::string_view words) {
+    std::string result;
+    for (const char c : words) {
+        if (c == '_') {
+            const std::string_view word = std::string_view(result).substr(result.rfind('_') + 1);
+            if (word.ends_with("ses") || word.ends_with("xes"))
+                result.resize(result.size() - 2);
+            else if (word.size() > 2 && word.back() == 's' && std::string_view("aisu").find(word[word.size() - 2]) == word.npos)
+                result.pop_back();
+        }
+        result += c;
+    }
+    return result;
+}
+
 /// Letters put in, left out, replaced or exchanged with their neighbours (optimal string alignment).
 std::size_t edits(std::string_view a, std::string_view b) {
     std::vector<std::size_t> before, last(b.size() + 1), row(b.size() + 1);
@@ -73,15 +89,21 @@ constexpr std::size_t kTooFar = 3;
 
 /// How many slips there are between two names in words: kTooFar where they are too many.
 std::size_t slips(const std::string& name, const std::string& known) {
-    if (name == known) return 0;
+    if (name.size() > kLongestCompared) return kTooFar;
+    if (singular(name) == singular(known)) return 0;
     const std::size_t letters = std::min(name.size(), known.size()) - 2;  // too few, and all short names are alike
-    if (letters < 4 || name.size() > kLongestCompared) return kTooFar;
+    if (letters < 4) return kTooFar;
     const std::size_t count = edits(name, known);
     return count <= (letters < 8 ? 1 : 2) ? count : kTooFar;
 }
 
-bool has_all_words_of(const std::string& name, const std::string& other) {
-    return other.size() >= 6 && name.find(other) != std::string::npos;
+bool has_words_of(const std::string& name, const std::string& other) {
+    return name.find(other) != std::string::npos;
+}
+
+/// Whether one of the two has all words of the other, unless that is a short one.
+bool share_words(const std::string& a, const std::string& b) {
+    return std::min(a.size(), b.size()) >= 6 && (has_words_of(a, b) || has_words_of(b, a));
 }
 
 /// What may follow a name without a _ between them. Other words that begin alike are other words: "masked", "biased".
@@ -90,14 +112,14 @@ constexpr std::array<std::string_view, 14> kContinuations{"attn",  "attention", 
 
 /// Whether a word of `name` is `known` run together with others: "attnmask", "paddingmasks", "kvpagetable". Not for "q_lengths" and
 /// the like, whose letters end other words: "seqlengths".
-bool has_run_together(std::string_view name, std::string_view known) {
+bool has_run_together(const std::string& name, const std::string& known) {
     std::string squeezed;
     std::ranges::copy_if(known, std::back_inserter(squeezed), [](char c) { return c != '_'; });
     if (squeezed.size() < 4 || known.find('_', 1) == 2) return false;
     for (std::size_t begin = 1; begin < name.size();) {
         const std::size_t end = name.find('_', begin);
-        const std::string_view word = name.substr(begin, end - begin);
-        if (word.ends_with(squeezed) || word.ends_with(squeezed + "s")) return true;
+        const std::string_view word = std::string_view(name).substr(begin, end - begin);
+        if (word.ends_with(squeezed) || word.ends_with(squeezed + "s") || word.ends_with(squeezed + "es")) return true;
         if (word.starts_with(squeezed) && std::ranges::find(kContinuations, word.substr(squeezed.size())) != kContinuations.end())
             return true;
         begin = end + 1;
@@ -105,11 +127,23 @@ bool has_run_together(std::string_view name, std::string_view known) {
     return false;
 }
 
+/// Our name of the tensor of another library whose name one of the spellings has by `has`.
+std::string_view meant_by_others(std::span<const std::string> spellings, bool (*has)(const std::string&, const std::string&)) {
+    for (const ForeignTensor& tensor : kForeignTensors)
+        for (const std::string& spelt : spellings)
+            if (has(spelt, singular(words(tensor.name)))) return tensor.ours;
+    return {};
+}
+
 }  // namespace
 
 bool is_known_tensor(std::string_view name) {
     return std::ranges::find(kRuleTensors, name, &RuleTensor::name) != kRuleTensors.end() ||
            std::ranges::find(kPlainTensors, name) != kPlainTensors.end();
+}
+
+bool is_expected_tensor(std::string_view name) {
+    return name == "expected" || name == "expected_rows";
 }
 
 std::string_view meant_tensor(std::string_view name) {
@@ -125,15 +159,19 @@ std::string_view meant_tensor(std::string_view name) {
     for (const std::string_view known : kPlainTensors) compare(known, known);
     for (const RuleTensor& tensor : kRuleTensors) compare(tensor.name, tensor.name), compare(tensor.argument, tensor.name);
     if (!nearest.empty()) return nearest;
+    const std::array stems{singular(asked[0]), singular(asked[1])};
+    if (const std::string_view ours = meant_by_others(stems, has_words_of); !ours.empty()) return ours;
+    // The library's argument, and so "q", is no length or position for having a word of these names.
+    if (asked[0] == "_query_") return {};
     for (const RuleTensor& tensor : kRuleTensors)
         for (const std::string& known : {words(tensor.name), words(tensor.argument)})
-            for (const std::string& spelt : asked)
-                if (has_all_words_of(spelt, known) || has_all_words_of(known, spelt)) return tensor.name;
+            for (const std::string& stem : stems)
+                if (share_words(stem, singular(known))) return tensor.name;
     for (const RuleTensor& tensor : kRuleTensors)
         for (const std::string& known : {words(tensor.name), words(tensor.argument)})
             for (const std::string& spelt : asked)
                 if (has_run_together(spelt, known)) return tensor.name;
-    return {};
+    return meant_by_others(asked, has_run_together);
 }
 
 std::string unused_tensors_note(const std::string& path, std::span<const std::string> names) {

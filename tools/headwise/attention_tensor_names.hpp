@@ -13,6 +13,7 @@ struct RuleTensor {
     std::string_view name;      ///< in a file
     std::string_view argument;  ///< of the library
     std::string_view help;
+    bool for_rope = false;  ///< of use with RoPE alone
 };
 
 /// All of them; with kPlainTensors, every name that a file's tensor may have to be of use.
@@ -29,17 +30,31 @@ inline constexpr std::array<RuleTensor, 14> kRuleTensors{{
     {"page_table", "page_table", "I32 [B,N], with kv_lengths: k is [pages,Hkv,page size,D], v [pages,Hkv,page size,Dv]"},
     {"prefix_lengths", "prefix_lengths", "I32 [B], keys that all queries see in spite of --causal"},
     {"tree_parents", "tree_parents", "I32 [B or 1, Sq], the query that a query descends from, -1 for none"},
-    {"q_positions", "query_positions", "I32 [B or 1, Sq], positions for --rope"},
-    {"k_positions", "key_positions", "I32 [B or 1, Skv], positions for --rope"},
+    {"q_positions", "query_positions", "I32 [B or 1, Sq], positions for --rope", true},
+    {"k_positions", "key_positions", "I32 [B or 1, Skv], positions for --rope", true},
 }};
+
+/// A tensor of other libraries that says what one of ours says.
+struct ForeignTensor {
+    std::string_view name, ours;
+};
+
+inline constexpr std::array<ForeignTensor, 5> kForeignTensors{{{"block_table", "page_table"},
+                                                               {"seq_lens", "kv_lengths"},
+                                                               {"context_lens", "kv_lengths"},
+                                                               {"position_ids", "q_positions"},
+                                                               {"s_aux", "sinks"}}};
 
 /// "expected" and "expected_rows" are the model's own output, which compare holds its result against.
 inline constexpr std::array<std::string_view, 5> kPlainTensors{"q", "k", "v", "expected", "expected_rows"};
 
 bool is_known_tensor(std::string_view name);
+/// Whether it is "expected" or "expected_rows".
+bool is_expected_tensor(std::string_view name);
 
 /// The known name that this unknown one was probably meant to be: it is spelt almost like it or like the library's argument, or one
-/// of the two has all words of the other ("attn_mask", "attnMask", "attnmask", "slopes"). Empty where there is none.
+/// of the two has all words of the other, in singular or plural ("attn_mask", "attnMask", "attnmask", "slopes", "attn_biases"), or
+/// it has all words of another library's name for it. Empty where there is none.
 std::string_view meant_tensor(std::string_view name);
 
 /// A line for stderr that lists these unused tensors; empty if there are none.

@@ -51,7 +51,6 @@ std::vector<SuiteEntry> CaseArguments::entries(const CheckFile& check_file, int 
     for (const std::string& input : inputs) {
         const AttentionFile opened(input, options.layout);
         check_file(opened, options);
-        opened.note_unused_tensors();
         result.push_back(
             {.name = std::filesystem::path(input).filename().string(), .sizes = {}, .file = input, .file_options = options});
     }

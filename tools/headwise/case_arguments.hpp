@@ -20,13 +20,15 @@ struct CaseArguments {
     std::vector<std::string> cases, inputs;
     AttentionFileArguments file;
 
+    bool given() const { return !cases.empty() || !inputs.empty(); }
+
     /// `purpose` ends the sentences "a shape ..." and "the tensors q, k, v of a safetensors file ...".
     void add_to(CLI::App& command, const std::string& purpose);
 
     using CheckFile = std::function<void(const AttentionFile& file, const AttentionFileOptions& options)>;
 
-    /// All that was asked for, checked so that nothing of it fails once the first entry is measured, its memory on so many threads
-    /// too: files first, then cases. Throws UsageError.
+    /// All that was asked for, each file checked by `check_file`, so that nothing of it fails once the first entry is measured, its
+    /// memory on so many threads too: files first, then cases. Throws UsageError.
     std::vector<SuiteEntry> entries(const CheckFile& check_file, int threads) const;
 
     /// Throws UsageError where files that are to be written are not apart from each other and from the inputs.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "case_arguments.hpp"
@@ -28,15 +29,16 @@ namespace {
 
 struct CompareArguments {
     CaseArguments cases;
-    std::string suite = "default", data, json, csv, plot;
+    std::optional<std::string> suite;
+    std::string data, json, csv, plot;
     std::vector<int> threads;
 };
 
 /// Without --case and --input.
-std::vector<SuiteEntry> suite_entries(const CompareArguments& arguments) {
-    if (arguments.suite == "default") return default_suite(arguments.data);
-    if (arguments.suite == "real") return real_suite(arguments.data);
-    throw UsageError(fmt::format("--suite is '{}': expected default, real, variants or values", arguments.suite));
+std::vector<SuiteEntry> suite_entries(const std::string& suite, const std::string& data) {
+    if (suite == "default") return default_suite(data);
+    if (suite == "real") return real_suite(data);
+    throw UsageError(fmt::format("--suite is '{}': expected default, real, variants or values", suite));
 }
 
 /// Of the suites that hold variants against plain cases; none for other names.
@@ -50,10 +52,11 @@ std::vector<VariantEntry> variant_entries(const std::string& suite) {
 class Comparer {
   public:
     Comparer(const std::vector<int>& thread_counts, const std::vector<SuiteEntry>& suite)
-        : probe_(active_isa()), progress_(1 + static_cast<int>(suite.size() * (thread_counts.size() + 1))) {
+        : probe_(active_isa()),
+          progress_(1 + static_cast<int>(suite.size() * (thread_counts.size() + 1))),
+          teams_(thread_teams(thread_counts)) {
         for (const SuiteEntry& entry : suite) name_width_ = std::max(name_width_, printable(entry.name).size());
         progress_.show("peaks of this machine");
-        for (const int threads : thread_counts) teams_.push_back(std::make_unique<ThreadTeam>(threads));
         comparison_ = {measure_peaks(probe_, teams_), {}};
         progress_.advance();
         print(table_header(comparison_, name_width_));
@@ -122,20 +125,24 @@ void compare(CompareArguments arguments) {
         if (cpu_info().usable_cores > 1) arguments.threads.push_back(cpu_info().usable_cores);
     }
     check_threads(arguments.threads);
-    // All that was asked for, checked before anything is measured: --case and --input take the place of any suite.
+    if (arguments.suite && arguments.cases.given())
+        throw UsageError("--suite is a list of cases of its own: it does not go with --case or --input");
+    const std::string suite_name = arguments.suite.value_or("default");
+    // All that was asked for, checked before anything is measured: --case and --input take the place of the default suite.
     const int most_threads = std::ranges::max(arguments.threads);
     std::vector<SuiteEntry> suite = arguments.cases.entries(
         [=](const AttentionFile& file, const AttentionFileOptions& options) {
             check_plain_attention_file(file, options, most_threads);
+            file.note_unused_tensors(Expected::compared);
         },
         most_threads);
-    const std::vector<VariantEntry> variants = suite.empty() ? variant_entries(arguments.suite) : std::vector<VariantEntry>();
+    const std::vector<VariantEntry> variants = suite.empty() ? variant_entries(suite_name) : std::vector<VariantEntry>();
     if (!variants.empty()) {
         if (!arguments.plot.empty())
-            throw UsageError(fmt::format("--plot draws cases: expected another --suite than {}", arguments.suite));
-        check_suite_memory(arguments.suite, variants, most_threads, case_memory_limit());
+            throw UsageError(fmt::format("--plot draws cases: expected another --suite than {}", suite_name));
+        check_suite_memory(suite_name, variants, most_threads, case_memory_limit());
     } else if (suite.empty()) {
-        suite = suite_entries(arguments);
+        suite = suite_entries(suite_name, arguments.data);
         for (const SuiteEntry& entry : suite)
             if (entry.file.empty())
                 check_case_memory(entry.sizes, most_threads);
@@ -179,11 +186,7 @@ void add_compare_command(CLI::App& program) {
                      "beside plain attention; values: whether far logits, large biases or denormal numbers cost time")
         ->type_name("NAME");
     command->add_option("--data", arguments->data, "directory of the real inputs")->type_name("DIR");
-    command->add_option("--threads", arguments->threads, "numbers of threads, as in 1,2; default 1 and all cores")
-        ->type_name("N,...")
-        ->delimiter(',')
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->expected(1);
+    add_threads_option(*command, arguments->threads, "numbers of threads, as in 1,2; default 1 and all cores");
     const auto isa = add_isa_option(*command);
     command->add_option("--json", arguments->json, "write the figures as JSON")->type_name("FILE");
     command->add_option("--csv", arguments->csv, "write the figures as CSV")->type_name("FILE");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <set>
 
 #include "headwise/cpu.hpp"
@@ -9,6 +10,20 @@
 #include "usage_error.hpp"
 
 namespace headwise::tools {
+namespace {
+
+/// Of a list with commas between them.
+void add_numbers(std::string_view list, std::vector<int>& numbers) {
+    for (std::size_t begin = 0; begin <= list.size();) {
+        const std::string_view part = list.substr(begin, list.find(',', begin) - begin);
+        const auto [end, error] = std::from_chars(part.begin(), part.end(), numbers.emplace_back());
+        if (error != std::errc{} || end != part.end())
+            throw UsageError(fmt::format("--threads is '{}': expected whole numbers with commas between them, as in 1,2", list));
+        begin += part.size() + 1;
+    }
+}
+
+}  // namespace
 
 std::shared_ptr<std::string> add_isa_option(CLI::App& command) {
     auto name = std::make_shared<std::string>();
@@ -18,12 +33,31 @@ std::shared_ptr<std::string> add_isa_option(CLI::App& command) {
 }
 
 void choose_isa(const std::string& name) {
-    if (name.empty()) return;
+    if (name.empty()) {
+        active_isa();
+        return;
+    }
     try {
         set_isa(isa_from_name(name));
     } catch (const Error& error) {
-        throw UsageError(fmt::format("--isa: {}", error.what()));
+        // The message begins with what the argument is called in the library.
+        const std::string_view message = error.what();
+        throw UsageError(fmt::format("--isa{}", message.substr(message.find(" is "))));
     }
+}
+
+void add_threads_option(CLI::App& command, std::vector<int>& counts, const std::string& help) {
+    // CLI11 would split the list itself, but leaves out parts that are empty.
+    command
+        .add_option_function<std::vector<std::string>>(
+            "--threads",
+            [&counts](const std::vector<std::string>& lists) {
+                for (const std::string& list : lists) add_numbers(list, counts);
+            },
+            help)
+        ->type_name("N,...")
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->expected(1);
 }
 
 void check_threads(const std::vector<int>& counts) {

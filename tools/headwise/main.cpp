@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <new>
@@ -45,6 +46,7 @@ void fill_standard_streams() {
 
 int main(int argc, char** argv) {
     fill_standard_streams();
+    std::signal(SIGXFSZ, SIG_IGN);  // so that a write beyond the limit to the size of files fails like one to a full disk
     CLI::App program(
         "Attention on CPUs near the hardware's limit: looks at the machine, runs attention on your tensors, compares with naive "
         "loops.",

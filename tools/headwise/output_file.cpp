@@ -33,7 +33,10 @@ std::filesystem::path followed(std::filesystem::path path) {
 bool is_same_file(const std::string& a, const std::string& b) {
     std::error_code error;
     if (std::filesystem::equivalent(a, b, error) && !error) return true;
-    const auto target = [&](const std::string& path) { return std::filesystem::weakly_canonical(followed(path), error); };
+    // Of a relative path that is not there, weakly_canonical() makes no absolute one.
+    const auto target = [&](const std::string& path) {
+        return std::filesystem::weakly_canonical(std::filesystem::absolute(followed(path)), error);
+    };
     const std::filesystem::path first = target(a);
     return !error && first == target(b) && !error;
 }

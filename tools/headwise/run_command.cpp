@@ -4,8 +4,10 @@
 #include <array>
 #include <cstdlib>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "attention_file_arguments.hpp"
@@ -28,7 +30,7 @@ namespace headwise::tools {
 namespace {
 
 struct RunArguments {
-    std::string input, output;
+    std::string input, output, isa;
     AttentionFileArguments file;
     AttentionVariantArguments variants;
     AttentionWeightsArguments weights;
@@ -62,10 +64,16 @@ struct RunCall {
 };
 
 /// The farthest position that a query or key is turned for.
-std::int64_t farthest_position(const AttentionShape& shape, const AttentionRules& rules) {
+std::int64_t farthest_position(const AttentionFile& file, const AttentionShape& shape, const AttentionRules& rules) {
+    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
     std::int64_t farthest = std::max(shape.query_length, shape.key_length);
-    for (const auto* positions : {&rules.query_positions, &rules.key_positions}) {
-        for (const std::int64_t position : positions->values()) farthest = std::max(farthest, std::abs(position));
+    for (const auto& [name, positions] :
+         {std::pair("q_positions", &rules.query_positions), std::pair("k_positions", &rules.key_positions)}) {
+        std::int64_t farthest_given = 0;
+        for (const std::int64_t position : positions->values()) farthest_given = std::max(farthest_given, std::abs(position));
+        file.expect(farthest_given <= kMost,
+                    fmt::format("tensor '{}' has the number {}: expected {} to {}", name, -farthest_given, -kMost, kMost));
+        farthest = std::max(farthest, farthest_given);
     }
     return farthest;
 }
@@ -102,7 +110,7 @@ void prepare(const RunArguments& arguments, const AttentionFile& file, const Att
     }
     if (rope && !call.empty()) {
         const AttentionShape& shape = call.tensors.sizes.shape;
-        call.rope.emplace(make_rope_table(*rope, shape.head_dim, farthest_position(shape, call.rules)));
+        call.rope.emplace(make_rope_table(*rope, shape.head_dim, farthest_position(file, shape, call.rules)));
         call.options.rope = &*call.rope;
     }
 }
@@ -195,10 +203,15 @@ std::vector<WrittenTensor> results(const RunArguments& arguments, const RunCall&
     return tensors;
 }
 
+/// Throws UsageError where something is asked of the engine.
+void check_reference(const RunArguments& arguments) {
+    if (arguments.explain) throw UsageError("--explain tells what the engine does: it does not go with --reference");
+    if (!arguments.isa.empty()) throw UsageError("--isa chooses kernels of the engine: it does not go with --reference");
+    if (arguments.threads > 1) throw UsageError(fmt::format("--threads is {}: --reference runs on one thread", arguments.threads));
+}
+
 void run(const RunArguments& arguments) {
-    if (arguments.explain && arguments.reference) {
-        throw UsageError("--explain tells what the engine does: it does not go with --reference");
-    }
+    if (arguments.reference) check_reference(arguments);
     arguments.weights.check(arguments.reference);
     const AttentionFileOptions file_options = arguments.file.options();
     const AttentionFile file(arguments.input, file_options.layout);
@@ -208,7 +221,7 @@ void run(const RunArguments& arguments) {
     {
         const OutputFile writable(arguments.output);
     }  // fail before the work, not after
-    file.note_unused_tensors();
+    file.note_unused_tensors(Expected::ignored);
     const std::string how = compute(arguments, file, call);
     const std::vector<WrittenTensor> written = results(arguments, call);
     write_safetensors(arguments.output, written);
@@ -237,10 +250,11 @@ void add_run_command(CLI::App& program) {
     const auto isa = add_isa_option(*command);
     command->add_flag("--explain", arguments->explain, "print kernel, blocks, tasks and costs of this call");
     command->add_flag("--reference", arguments->reference, "run the naive f64 loops instead of the engine");
-    command->footer(attention_rules_help());
+    command->footer(attention_rules_help(Rope::supported));
     command->callback([arguments, isa, threads] {
         if (threads->count() > 0) check_threads({arguments->threads});
-        choose_isa(*isa);
+        arguments->isa = *isa;
+        if (!arguments->reference) choose_isa(*isa);
         run(*arguments);
     });
 }

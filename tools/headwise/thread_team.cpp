@@ -17,6 +17,12 @@ namespace {
 constexpr double kPatience = 1;
 constexpr int kAttempts = 10;
 
+/// What allows so many threads without taking any from those who were allowed more.
+std::size_t limit_for(int threads) {
+    return std::max(static_cast<std::size_t>(threads),
+                    tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism));
+}
+
 }  // namespace
 
 double now() {
@@ -24,11 +30,7 @@ double now() {
 }
 
 ThreadTeam::ThreadTeam(int threads)
-    : threads_(threads),
-      limit_(tbb::global_control::max_allowed_parallelism,
-             std::max(static_cast<std::size_t>(threads),
-                      tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism))),
-      arena_(threads) {}
+    : threads_(threads), limit_(tbb::global_control::max_allowed_parallelism, limit_for(threads)), arena_(threads) {}
 
 double ThreadTeam::run_together(const std::function<void(int)>& work) {
     for (int attempt = 0; attempt < kAttempts; ++attempt)
@@ -53,6 +55,13 @@ std::optional<double> ThreadTeam::try_together(const std::function<void(int)>& w
     arena_.execute([&] { tbb::parallel_for(0, threads_, 1, task, tbb::simple_partitioner()); });
     if (failed.load()) return {};
     return now() - start.load();
+}
+
+std::vector<std::unique_ptr<ThreadTeam>> thread_teams(std::span<const int> counts) {
+    const tbb::global_control most(tbb::global_control::max_allowed_parallelism, limit_for(std::ranges::max(counts)));
+    std::vector<std::unique_ptr<ThreadTeam>> teams;
+    for (const int count : counts) teams.push_back(std::make_unique<ThreadTeam>(count));
+    return teams;
 }
 
 }  // namespace headwise::tools

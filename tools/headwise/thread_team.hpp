@@ -1,7 +1,10 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
@@ -34,6 +37,10 @@ class ThreadTeam {
     tbb::global_control limit_;  // lets oneTBB make more threads than there are cores, where asked for
     tbb::task_arena arena_;
 };
+
+/// A team for each number. To be called where teams of different sizes are to exist at once: oneTBB takes the least of all limits
+/// in force, and so that of the largest team must come first.
+std::vector<std::unique_ptr<ThreadTeam>> thread_teams(std::span<const int> counts);
 
 /// Now, in seconds, on a clock that never jumps.
 double now();

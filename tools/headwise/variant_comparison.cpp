@@ -46,8 +46,7 @@ std::optional<bool> VariantResult::met() const {
     return less_is_better(entry.figure) ? value().median <= *limit : value().median >= *limit;
 }
 
-VariantTimer::VariantTimer(const std::vector<int>& thread_counts) : probe_(active_isa()) {
-    for (const int threads : thread_counts) teams_.push_back(std::make_unique<ThreadTeam>(threads));
+VariantTimer::VariantTimer(const std::vector<int>& thread_counts) : probe_(active_isa()), teams_(thread_teams(thread_counts)) {
     peaks_ = measure_peaks(probe_, teams_);
 }
 

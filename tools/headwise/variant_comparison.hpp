@@ -53,7 +53,7 @@ class VariantTimer {
 
     MachineProbe probe_;
     std::vector<std::unique_ptr<ThreadTeam>> teams_;
-    ThreadTeam one_thread_{1};
+    ThreadTeam one_thread_{1};  // behind the others, whose limits it keeps
     MachinePeaks peaks_;
 };
 

@@ -1,9 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <limits>
 #include <optional>
 #include <stdexcept>
+#include <type_traits>
 
 #include "commands.hpp"
 #include "engine_options.hpp"
@@ -110,6 +114,18 @@ class Verification {
     int checks_ = 0, failed_ = 0;
 };
 
+/// CLI11 reads numbers in this way, too, but takes what is too large for the largest of the type.
+template <class T>
+std::string refuse_overflow(const std::string& text) {
+    errno = 0;
+    if constexpr (std::is_signed_v<T>)
+        std::strtoll(text.c_str(), nullptr, 0);
+    else
+        std::strtoull(text.c_str(), nullptr, 0);
+    if (errno != ERANGE) return {};
+    return fmt::format("is {}: expected {} to {}", text, std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
+}
+
 void verify(const VerifyArguments& arguments, const std::string& isa) {
     if (arguments.count && *arguments.count < 1)
         throw UsageError(fmt::format("--count is {}: expected at least 1", *arguments.count));
@@ -130,12 +146,14 @@ void add_verify_command(CLI::App& program) {
         ->type_name("N")
         ->check([](const std::string& text) {
             return text.starts_with('-') ? fmt::format("is {}: expected at least 0", text) : std::string();
-        });
+        })
+        ->check(refuse_overflow<std::uint64_t>);
     command
         ->add_option(
             "--count", arguments->count,
             fmt::format("random calls of attention on each ISA (default: {}, or what can be done in {:.0f} s)", kCalls, kSeconds))
-        ->type_name("N");
+        ->type_name("N")
+        ->check(refuse_overflow<std::int64_t>);
     command->add_option("--threads", arguments->threads, "threads (default: as many as cores, at least 4)")->type_name("N");
     const auto isa = std::make_shared<std::string>();
     command->add_option("--isa", *isa, "check these kernels alone: scalar, sse4.2, avx2, avx512, neon (default: all available)")

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "attention_rules_file.hpp"
+#include "attention_tensor_names.hpp"
 #include "headwise/attention.hpp"
 #include "usage_error.hpp"
 
@@ -121,8 +122,9 @@ class AttentionFileWorkload final : public Workload {
 std::unique_ptr<Workload> attention_file_workload(const AttentionFile& file, const AttentionFileOptions& options) {
     AttentionRules rules = read_attention_rules(file);
     file.expect(!rules.scales.given() || !options.scale, "tensor 'scales' is there, --scale is given: expected one");
-    for (const char* name : {"q_positions", "k_positions"})
-        file.expect(!file.contains(name), fmt::format("tensor '{}' is for RoPE, which a profile has not", name));
+    for (const RuleTensor& tensor : kRuleTensors)
+        file.expect(!tensor.for_rope || !file.contains(tensor.name),
+                    fmt::format("tensor '{}' is for RoPE, which profile does not support", tensor.name));
     AttentionTensors tensors = read_attention_tensors(file, options, rules);
     try {
         auto workload = std::make_unique<AttentionFileWorkload>(std::move(tensors), std::move(rules));

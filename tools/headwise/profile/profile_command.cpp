@@ -86,6 +86,7 @@ std::vector<RunSetting> settings(const std::vector<int>& threads, const std::vec
 void check_attention_file(const AttentionFile& file, const AttentionFileOptions& options, int threads) {
     check_memory(fmt::format("'{}' takes", file.path()), attention_file_bytes(file, threads), case_memory_limit());
     attention_file_workload(file, options);
+    file.note_unused_tensors(Expected::ignored);
 }
 
 std::unique_ptr<Workload> workload_of(const SuiteEntry& entry) {
@@ -115,10 +116,10 @@ class Profiler {
     Profiler(const std::vector<RunSetting>& settings, std::size_t entries, int repeats)
         : settings_(settings), probe_(active_isa()), progress_(static_cast<int>(entries) + 1), repeats_{repeats} {
         progress_.show("peaks of this machine");
-        std::vector<std::unique_ptr<ThreadTeam>> teams;
+        std::vector<int> counts;
         for (const RunSetting& setting : settings)
-            if (std::ranges::none_of(teams, [&](const auto& team) { return team->threads() == setting.threads; }))
-                teams.push_back(std::make_unique<ThreadTeam>(setting.threads));
+            if (std::ranges::find(counts, setting.threads) == counts.end()) counts.push_back(setting.threads);
+        std::vector<std::unique_ptr<ThreadTeam>> teams = thread_teams(counts);
         report_.peaks = measure_peaks(probe_, teams);
         for (auto& team : teams) teams_[team->threads()] = std::move(team);
         progress_.advance();
@@ -196,12 +197,8 @@ void add_profile_command(CLI::App& program) {
         "profile", "Where the time goes: heads, workers, tasks; efficiencies, what bounds them, and other numbers of workers");
     const auto arguments = std::make_shared<ProfileArguments>();
     arguments->cases.add_to(*command, "to profile");
-    command->footer(attention_rules_help());
-    command->add_option("--threads", arguments->threads, "numbers of threads, as in 1,2; default all cores. One is always measured")
-        ->type_name("N,...")
-        ->delimiter(',')
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->expected(1);
+    command->footer(attention_rules_help(Rope::unsupported));
+    add_threads_option(*command, arguments->threads, "numbers of threads, as in 1,2; default all cores. One is always measured");
     command
         ->add_option("--schedule", arguments->schedules,
                      "what is a task of attention: heads, heads-queries (a block of a head's rows) or auto; several by commas")
