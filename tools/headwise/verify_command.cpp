@@ -115,7 +115,7 @@ class Verification {
 };
 
 /// CLI11 reads numbers in this way, too, but takes what is too large for the largest of the type.
-template <class T>
+template <class T, T least>
 std::string refuse_overflow(const std::string& text) {
     errno = 0;
     if constexpr (std::is_signed_v<T>)
@@ -123,7 +123,7 @@ std::string refuse_overflow(const std::string& text) {
     else
         std::strtoull(text.c_str(), nullptr, 0);
     if (errno != ERANGE) return {};
-    return fmt::format("is {}: expected {} to {}", text, std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
+    return fmt::format("is {}: expected {} to {}", text, least, std::numeric_limits<T>::max());
 }
 
 void verify(const VerifyArguments& arguments, const std::string& isa) {
@@ -147,13 +147,13 @@ void add_verify_command(CLI::App& program) {
         ->check([](const std::string& text) {
             return text.starts_with('-') ? fmt::format("is {}: expected at least 0", text) : std::string();
         })
-        ->check(refuse_overflow<std::uint64_t>);
+        ->check(refuse_overflow<std::uint64_t, 0>);
     command
         ->add_option(
             "--count", arguments->count,
             fmt::format("random calls of attention on each ISA (default: {}, or what can be done in {:.0f} s)", kCalls, kSeconds))
         ->type_name("N")
-        ->check(refuse_overflow<std::int64_t>);
+        ->check(refuse_overflow<std::int64_t, 1>);
     command->add_option("--threads", arguments->threads, "threads (default: as many as cores, at least 4)")->type_name("N");
     const auto isa = std::make_shared<std::string>();
     command->add_option("--isa", *isa, "check these kernels alone: scalar, sse4.2, avx2, avx512, neon (default: all available)")
