@@ -35,7 +35,8 @@ bool is_same_file(const std::string& a, const std::string& b) {
     if (std::filesystem::equivalent(a, b, error) && !error) return true;
     // Of a relative path that is not there, weakly_canonical() makes no absolute one.
     const auto target = [&](const std::string& path) {
-        return std::filesystem::weakly_canonical(std::filesystem::absolute(followed(path)), error);
+        const std::filesystem::path full = std::filesystem::absolute(followed(path), error);
+        return error ? full : std::filesystem::weakly_canonical(full, error);
     };
     const std::filesystem::path first = target(a);
     return !error && first == target(b) && !error;
