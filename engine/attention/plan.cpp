@@ -32,12 +32,28 @@ AttentionWorkspace workspace_for(const AttentionShape& shape, const AttentionOpt
     return {shape, sizes, options.rope != nullptr, workers, partial_states};
 }
 
+/// With arguments that have been checked, in a workspace that is large enough.
+void compute(const AttentionShape& shape, const AttentionOptions& options, const KernelTable& kernels, int workers,
+             const AttentionArguments& arguments, std::span<std::byte> workspace) {
+    AttentionWorkspace layout = workspace_for(shape, options, kernels.attention, workers);
+    layout.bind(workspace);
+    const AttentionArguments usable = with_usable_strides(arguments);
+    const AttentionCall call(shape, options, usable, kernels);
+    const CallItems items = share_items(count_work(call), options.schedule, layout.partial_states(), workers);
+    list_items(call, items, layout);
+    run_attention(call, items, layout);
+}
+
+Isa planned_isa(const AttentionOptions& options) {
+    return options.isa ? *options.isa : active_isa();
+}
+
 }  // namespace
 
 AttentionPlan::AttentionPlan(const AttentionShape& shape, const AttentionOptions& options)
     : shape_(checked_shape(shape, options)),
       options_(options),
-      isa_(options.isa ? *options.isa : active_isa()),
+      isa_(planned_isa(options)),
       workers_(planned_workers(options)),
       workspace_bytes_(workspace_for(shape_, options_, kernel_table(isa_).attention, workers_).bytes()) {}
 
@@ -46,14 +62,7 @@ void AttentionPlan::run(const AttentionArguments& arguments, std::span<std::byte
     if (workspace.size() < workspace_bytes_)
         throw Error("workspace.size() is " + std::to_string(workspace.size()) +
                     ", expected at least workspace_bytes() = " + std::to_string(workspace_bytes_));
-    const KernelTable& kernels = kernel_table(isa_);
-    AttentionWorkspace layout = workspace_for(shape_, options_, kernels.attention, workers_);
-    layout.bind(workspace);
-    const AttentionArguments usable = with_usable_strides(arguments);
-    const AttentionCall call(shape_, options_, usable, kernels);
-    const CallItems items = share_items(count_work(call), options_.schedule, layout.partial_states(), workers_);
-    list_items(call, items, layout);
-    run_attention(call, items, layout);
+    compute(shape_, options_, kernel_table(isa_), workers_, arguments, workspace);
 }
 
 AttentionExplanation AttentionPlan::explain(std::int64_t key_length) const {
@@ -82,9 +91,11 @@ AttentionExplanation AttentionPlan::explain(const AttentionArguments& arguments)
 void attention(const AttentionArguments& arguments, const AttentionOptions& options) {
     const AttentionShape shape = shape_of(arguments);
     check_shape(shape, options, ShapeNames::of_views());
-    const AttentionPlan plan(shape, options);
-    const runtime::PooledWorkspace workspace(plan.workspace_bytes());
-    plan.run(arguments, workspace.bytes());
+    check_arguments(shape, options, arguments);  // before the workspace, which grows with the batch
+    const KernelTable& kernels = kernel_table(planned_isa(options));
+    const int workers = planned_workers(options);
+    const runtime::PooledWorkspace workspace(workspace_for(shape, options, kernels.attention, workers).bytes());
+    compute(shape, options, kernels, workers, arguments, workspace.bytes());
 }
 
 }  // namespace headwise

@@ -97,7 +97,7 @@ struct KeyScores {
             rules.function(rules.function_context, scores, kKeys, 1, origin, keys);
             for_scores(rows, [&](std::int64_t row, int key, F s) HEADWISE_LAMBDA_INLINE {
                 hide(row, key, s);
-                return given_in_log2<S>(s);
+                return in_log2<S>(zero_if_hidden<S>(s));
             });
         }
         if (rules.bias) {
@@ -105,7 +105,7 @@ struct KeyScores {
                 const float* from = rules.bias[row] + origin + key;
                 const F bias = keys - key >= W ? S::load(from) : S::load_tail(from, keys - key);
                 hide(row, key, bias);
-                return S::fma(S::max(S::broadcast(kLowestLogit), bias), S::broadcast(kLog2E), s);
+                return S::fma(S::max(S::broadcast(kLowestLogit), zero_if_hidden<S>(bias)), S::broadcast(kLog2E), s);
             });
         }
         if (rules.alibi_slopes) {

@@ -80,7 +80,7 @@ struct QueryScores {
         if (rules->function) {
             rules->function(rules->function_context, scores, 1, stride, origin, count);
             hide_infinite();
-            for_scores([](F s) HEADWISE_LAMBDA_INLINE { return given_in_log2<S>(s); });
+            for_scores([](F s) HEADWISE_LAMBDA_INLINE { return in_log2<S>(zero_if_hidden<S>(s)); });
             hides = true;
         }
         if (rules->bias && add_bias()) hides = true;
@@ -169,7 +169,7 @@ struct QueryScores {
             for (int key = begin; key < keys[v].begin; ++key) S::store(scores + key * stride + v * W, S::zero());
             alignas(64) float bias[W][kKeys];
             if (copy_bias(v, begin, bias)) {
-                hide_by_bias(v);
+                hide_by_bias(v, bias);
                 hides = true;
             }
             for (int key = begin; key < keys[v].end; key += W) add_bias_tile(&bias[0][key], scores + key * stride + v * W, stride);
@@ -177,8 +177,8 @@ struct QueryScores {
         return hides;
     }
 
-    /// bias[lane][key] = that of the keys [begin, keys[vector].end), in units of log2 and at least kLowestLogit, 0 up to the next
-    /// whole vector and in lanes beyond the last row. Returns whether one may be -Inf.
+    /// bias[lane][key] = that of the keys [begin, keys[vector].end), in units of log2 and at least kLowestLogit, 0 up to
+    /// the next whole vector and in lanes beyond the last row. Returns whether one may be -Inf.
     HEADWISE_TILE bool copy_bias(int vector, int begin, float (*bias)[kKeys]) const {
         const int end = keys[vector].end;
         F least = S::zero();
@@ -200,11 +200,14 @@ struct QueryScores {
         return S::any(S::less(least, S::broadcast(kNoKeyYet)));
     }
 
-    HEADWISE_TILE void hide_by_bias(int vector) {
-        for (int row = vector * W; row < (vector + 1) * W && row < rows; ++row)
-            for (int key = keys[vector].begin; key < keys[vector].end; ++key)
-                if (rules->bias[row][origin + key] == -__builtin_inff())
-                    visible[vector][key] = static_cast<std::uint16_t>(visible[vector][key] & ~(1u << (row - vector * W)));
+    /// Hides pairs whose bias is -Inf, and makes it 0 (zero_if_hidden).
+    HEADWISE_TILE void hide_by_bias(int vector, float (*bias)[kKeys]) {
+        for (int lane = 0; lane < W && vector * W + lane < rows; ++lane)
+            for (int key = keys[vector].begin; key < keys[vector].end; ++key) {
+                if (rules->bias[vector * W + lane][origin + key] != -__builtin_inff()) continue;
+                visible[vector][key] = static_cast<std::uint16_t>(visible[vector][key] & ~(1u << lane));
+                bias[lane][key] = 0;
+            }
     }
 
     /// scores[key][lane] += bias[lane][key], W x W.

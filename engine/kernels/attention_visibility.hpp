@@ -22,11 +22,11 @@ HEADWISE_INLINE typename S::Floats in_log2(typename S::Floats x) {
     return S::max(S::broadcast(kLowestLogit), x) * S::broadcast(kLog2E);
 }
 
-/// The same of a score that the caller's function gave. One of -Inf, which hides, becomes 0: a bias of -Inf, taken as kLowestLogit,
-/// on top of that would overflow.
+/// A bias, or a score that the caller's function gave, with 0 in place of -Inf. That hides the pair, whatever its score is: taken
+/// as kLowestLogit it would overflow on top of another low number.
 template <class S>
-HEADWISE_INLINE typename S::Floats given_in_log2(typename S::Floats x) {
-    return in_log2<S>(S::select(S::less(x, S::broadcast(kNoKeyYet)), S::zero(), x));
+HEADWISE_INLINE typename S::Floats zero_if_hidden(typename S::Floats x) {
+    return S::select(S::less(x, S::broadcast(kNoKeyYet)), S::zero(), x);
 }
 
 HEADWISE_INLINE std::uint32_t low_bits(std::int64_t count) {

@@ -106,7 +106,8 @@ class AttentionPlan {
 
     /// Computes attention. The arguments fit the planned batch, heads and dimensions; query_length is that of the plan, or at most
     /// that where sequences are packed; lengths of keys may be any and, as everything else in the arguments, differ between runs.
-    /// `workspace` holds at least workspace_bytes(), any alignment, for this run alone; its content does not matter.
+    /// `workspace` holds at least workspace_bytes(), any alignment, for this run alone and apart from all tensors; its content does
+    /// not matter.
     ///
     /// For finite inputs far from overflow, in rounding to nearest, each element of out is within (exp(2 E) - 1 + 2 K u) V of exact
     /// arithmetic. u = 2^-24; V is the largest magnitude in its column of the values that the row sees; K = min(n, 480) +

@@ -102,10 +102,11 @@ int flags_of_weights(const Call& call, const AttentionArguments& arguments) {
     return flags_of([&] { attention_weights(arguments, call.options, {}, results); });
 }
 
-/// Attention, then its weights with and without the log-sum-exp.
-void check_attention_and_weights(const Call& call) {
+/// Attention, then its weights with and without the log-sum-exp. Of logits so large that its rounding shifts them, weights with it
+/// are infinite.
+void check_attention_and_weights(const Call& call, bool with_sum = true) {
     CHECK(call.flags() == 0);
-    CHECK(flags_of_weights(call, call.arguments) == 0);
+    if (with_sum) CHECK(flags_of_weights(call, call.arguments) == 0);
     AttentionArguments without_sum = call.arguments;
     without_sum.log_sum_exp = {};
     CHECK(flags_of_weights(call, without_sum) == 0);
@@ -147,6 +148,28 @@ TEST_CASE("biases of the lowest float and of -Inf, and rules of position that le
                     call.arguments.bias = {bias.data(), {1, 1, 1, keys}};
                     check_attention_and_weights(call);
                 }
+    });
+}
+
+TEST_CASE("a bias of -Inf on pairs whose logits are low by other rules") {
+    for_sizes([](std::int64_t queries, std::int64_t keys, float magnitude) {
+        std::vector<float> bias(static_cast<std::size_t>(keys), 0.0f);
+        for (std::size_t j = 0; j < bias.size(); j += 2) bias[j] = -kInfinity;
+        const auto lowest_score = [](auto score, std::int64_t, std::int64_t, std::int64_t, std::int64_t key) {
+            return key % 2 == 0 ? decltype(score){std::numeric_limits<float>::lowest()} : score;
+        };
+        Call by_function(queries, keys, magnitude);
+        by_function.arguments.bias = {bias.data(), {1, 1, 1, keys}};
+        by_function.arguments.score_function = score_function(lowest_score);
+        check_attention_and_weights(by_function);
+        for (const float slope : {-2e35f, 2e35f}) {
+            CAPTURE(slope);
+            Call by_distance(queries, keys, magnitude);
+            const std::vector<float> slopes(Call::kHeads, slope);
+            by_distance.arguments.bias = {bias.data(), {1, 1, 1, keys}};
+            by_distance.arguments.alibi_slopes = slopes;
+            check_attention_and_weights(by_distance, false);
+        }
     });
 }
 
