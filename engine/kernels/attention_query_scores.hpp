@@ -177,8 +177,8 @@ struct QueryScores {
         return hides;
     }
 
-    /// bias[lane][key] = that of the keys [begin, keys[vector].end), in units of log2 and at least kLowestLogit, 0 up to
-    /// the next whole vector and in lanes beyond the last row. Returns whether one may be -Inf.
+    /// bias[lane][key] = that of the keys [begin, keys[vector].end), in units of log2 and at least kLowestLogit; 0 in the
+    /// rest of the last vector and in lanes beyond the last row. Returns whether one may be -Inf.
     HEADWISE_TILE bool copy_bias(int vector, int begin, float (*bias)[kKeys]) const {
         const int end = keys[vector].end;
         F least = S::zero();

@@ -67,8 +67,8 @@ HEADWISE_INLINE typename S::Floats exp2_weight(typename S::Floats x) {
     }
 }
 
-/// exp2_weight(a - b) for a <= b that may lie further apart than the largest float: raises no OVERFLOW. a is kNoKeyYet where a row
-/// has seen nothing so far.
+/// exp2_weight(a - b) for a <= b, without OVERFLOW even if a - b exceeds the range of float, as it can while a row has seen no key
+/// and a is kNoKeyYet.
 template <class S>
 HEADWISE_INLINE typename S::Floats exp2_weight_of_difference(typename S::Floats a, typename S::Floats b) {
     const typename S::Floats half = S::broadcast(0.5f);
