@@ -2,8 +2,14 @@
 
 #include "engine/kernels/kernel_table.hpp"
 #include "headwise/attention.hpp"
+#include "headwise/cpu.hpp"
 
 namespace headwise {
+
+/// The ISA that a call runs on.
+inline Isa isa_of(const AttentionOptions& options) {
+    return options.isa ? *options.isa : active_isa();
+}
 
 /// One checked call, its views without unused strides.
 struct AttentionCall {

@@ -44,16 +44,12 @@ void compute(const AttentionShape& shape, const AttentionOptions& options, const
     run_attention(call, items, layout);
 }
 
-Isa planned_isa(const AttentionOptions& options) {
-    return options.isa ? *options.isa : active_isa();
-}
-
 }  // namespace
 
 AttentionPlan::AttentionPlan(const AttentionShape& shape, const AttentionOptions& options)
     : shape_(checked_shape(shape, options)),
       options_(options),
-      isa_(planned_isa(options)),
+      isa_(isa_of(options)),
       workers_(planned_workers(options)),
       workspace_bytes_(workspace_for(shape_, options_, kernel_table(isa_).attention, workers_).bytes()) {}
 
@@ -92,7 +88,7 @@ void attention(const AttentionArguments& arguments, const AttentionOptions& opti
     const AttentionShape shape = shape_of(arguments);
     check_shape(shape, options, ShapeNames::of_views());
     check_arguments(shape, options, arguments);  // before the workspace, which grows with the batch
-    const KernelTable& kernels = kernel_table(planned_isa(options));
+    const KernelTable& kernels = kernel_table(isa_of(options));
     const int workers = planned_workers(options);
     const runtime::PooledWorkspace workspace(workspace_for(shape, options, kernels.attention, workers).bytes());
     compute(shape, options, kernels, workers, arguments, workspace.bytes());

@@ -14,7 +14,6 @@
 #include "engine/attention/key_sums.hpp"
 #include "engine/attention/top_keys.hpp"
 #include "engine/attention/weights_request.hpp"
-#include "engine/dispatch/isa.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "engine/runtime/workspace_pool.hpp"
 
@@ -277,7 +276,7 @@ void attention_weights(const AttentionArguments& arguments, const AttentionOptio
     const ChosenRows chosen(shape, request);
     check_weights(shape, options, arguments, checked, chosen, results);
 
-    const KernelTable& kernels = kernel_table(options.isa ? *options.isa : active_isa());
+    const KernelTable& kernels = kernel_table(isa_of(options));
     AttentionArguments usable = with_usable_strides(arguments);
     usable.value = usable.key;
     const AttentionCall call(shape, options, usable, kernels);
