@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/attention/call_memory.hpp"
 #include "engine/kernels/kernel_table.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "engine/runtime/workspace_pool.hpp"
@@ -58,6 +59,19 @@ void check_options(const RopeOptions& options, std::int64_t positions) {
         throw Error("options.base is " + text(options.base) + ": too small, the largest angle is not finite");
 }
 
+/// Rows of a table for so many positions.
+struct TableRows {
+    TableRows(std::int64_t dims, std::int64_t positions)
+        : low(std::min(positions, kLow)),
+          middle(std::min((positions - 1) / kLow + 1, kMiddle)),
+          high((positions - 1) / (kLow * kMiddle) + 1),
+          kept(std::min(positions, std::max<std::int64_t>(kMostKeptBytes / (dims * std::int64_t{sizeof(float)}), 1))) {}
+
+    static constexpr std::int64_t kLow = std::int64_t{1} << RopeAngles::kLowBits,
+                                  kMiddle = std::int64_t{1} << RopeAngles::kMiddleBits;
+    std::int64_t low, middle, high, kept;
+};
+
 /// The angles of a table with the memory they are in.
 struct OwnedAngles : RopeAngles {
     OwnedAngles(const RopeOptions& options, std::int64_t positions);
@@ -99,15 +113,14 @@ OwnedAngles::OwnedAngles(const RopeOptions& options, std::int64_t positions) {
     dims = options.dims;
     std::vector<double> frequencies(static_cast<std::size_t>(dims / 2));
     for (std::size_t i = 0; i < frequencies.size(); ++i) frequencies[i] = frequency(options, static_cast<std::int64_t>(i));
-    constexpr std::int64_t kLow = std::int64_t{1} << kLowBits, kMiddle = std::int64_t{1} << kMiddleBits;
-    const std::int64_t last = positions - 1;
-    make_part(parts_[0], 1, std::min(positions, kLow), frequencies);
-    make_part(parts_[1], kLow, std::min(last / kLow + 1, kMiddle), frequencies);
-    make_part(parts_[2], kLow * kMiddle, last / (kLow * kMiddle) + 1, frequencies);
+    const TableRows rows(dims, positions);
+    make_part(parts_[0], 1, rows.low, frequencies);
+    make_part(parts_[1], TableRows::kLow, rows.middle, frequencies);
+    make_part(parts_[2], TableRows::kLow * TableRows::kMiddle, rows.high, frequencies);
     low = parts_[0].data();
     middle = parts_[1].data();
     high = parts_[2].data();
-    kept_positions = std::min(positions, std::max<std::int64_t>(kMostKeptBytes / (dims * std::int64_t{sizeof(float)}), 1));
+    kept_positions = rows.kept;
     rows_.resize(static_cast<std::size_t>(kept_positions * dims));
     keep_rows();
     kept = rows_.data();
@@ -165,6 +178,12 @@ std::int64_t check_call(const TensorView<const float, 4>& x, const TensorView<fl
 }
 
 }  // namespace
+
+std::size_t rope_table_bytes(std::int64_t dims, std::int64_t positions) {
+    const TableRows rows(dims, positions);
+    return static_cast<std::size_t>(dims) * (sizeof(double) * static_cast<std::size_t>(rows.low + rows.middle + rows.high) +
+                                             sizeof(float) * static_cast<std::size_t>(rows.kept));
+}
 
 RopeTable::RopeTable(const RopeOptions& options, std::int64_t positions) : options_(options), positions_(positions) {
     check_options(options, positions);

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "engine/attention/block.hpp"
+#include "engine/attention/call_memory.hpp"
 #include "engine/attention/check.hpp"
 #include "engine/attention/check_arguments.hpp"
 #include "engine/attention/denominator.hpp"
@@ -263,7 +264,29 @@ AttentionSizes sweep_sizes(const AttentionShape& shape, const AttentionKernel& k
             .shared_rows = 0};
 }
 
+/// What a call takes from the pool.
+struct SweepScratch {
+    SweepScratch(const AttentionShape& shape, const AttentionOptions& options, const AttentionKernel& kernel, int most_workers,
+                 std::int64_t top_keys, std::int64_t mean_keys)
+        : workers(static_cast<int>(
+              std::clamp<std::int64_t>(shape.batch * shape.num_kv_heads, 1,
+                                       options.max_threads > 0 ? std::min(options.max_threads, most_workers) : most_workers))),
+          layout(shape, sweep_sizes(shape, kernel), options.rope != nullptr, workers, {}),
+          top_bytes(sizeof(std::uint64_t) * static_cast<std::size_t>(workers * kernel.max_rows * top_keys)),
+          mean_bytes(sizeof(float) * static_cast<std::size_t>(workers * (shape.num_heads / shape.num_kv_heads) * mean_keys)) {}
+
+    int workers;
+    AttentionWorkspace layout;
+    std::size_t top_bytes, mean_bytes;  ///< of SweepMemory
+};
+
 }  // namespace
+
+std::size_t weights_scratch_bytes(const AttentionShape& shape, const AttentionOptions& options, int workers, std::int64_t top_keys,
+                                  std::int64_t mean_keys) {
+    const SweepScratch scratch(shape, options, kernel_table(isa_of(options)).attention.query_lanes, workers, top_keys, mean_keys);
+    return scratch.layout.bytes() + scratch.top_bytes + scratch.mean_bytes;
+}
 
 void attention_weights(const AttentionArguments& arguments, const AttentionOptions& options, const AttentionWeightsRequest& request,
                        const AttentionWeights& results) {
@@ -280,25 +303,19 @@ void attention_weights(const AttentionArguments& arguments, const AttentionOptio
     AttentionArguments usable = with_usable_strides(arguments);
     usable.value = usable.key;
     const AttentionCall call(shape, options, usable, kernels);
-    const int most = runtime::available_workers();
-    const std::int64_t items = shape.batch * shape.num_kv_heads;
-    const auto workers =
-        static_cast<int>(std::clamp<std::int64_t>(items, 1, options.max_threads > 0 ? std::min(options.max_threads, most) : most));
-    AttentionWorkspace layout(shape, sweep_sizes(shape, kernels.attention.query_lanes), options.rope != nullptr, workers, {});
-    const runtime::PooledWorkspace workspace(layout.bytes());
-    layout.bind(workspace.bytes());
-    const std::int64_t top_places =
-        results.top_weights.data ? workers * kernels.attention.query_lanes.max_rows * results.top_weights.extent[3] : 0;
-    const runtime::PooledWorkspace top_memory(static_cast<std::size_t>(top_places) * sizeof(std::uint64_t));
     const std::int64_t mean_keys = results.key_means.data ? results.key_means.extent[2] : 0;
-    const runtime::PooledWorkspace mean_memory(static_cast<std::size_t>(workers * call.group * mean_keys) * sizeof(float));
-    const WeightsSweep sweep(call, chosen, results, layout,
+    SweepScratch scratch(shape, options, kernels.attention.query_lanes, runtime::available_workers(),
+                         results.top_weights.data ? results.top_weights.extent[3] : 0, mean_keys);
+    const runtime::PooledWorkspace workspace(scratch.layout.bytes()), top_memory(scratch.top_bytes),
+        mean_memory(scratch.mean_bytes);
+    scratch.layout.bind(workspace.bytes());
+    const WeightsSweep sweep(call, chosen, results, scratch.layout,
                              {.top_places = reinterpret_cast<std::uint64_t*>(top_memory.bytes().data()),
                               .mean_rests = reinterpret_cast<float*>(mean_memory.bytes().data()),
                               .mean_keys = mean_keys});
     runtime::for_each_item(
-        workers, items, [&](int worker, std::int64_t item) { sweep.run(worker, item); }, "attention weights",
-        [&](std::int64_t item) { return sweep.label(item); });
+        scratch.workers, shape.batch * shape.num_kv_heads, [&](int worker, std::int64_t item) { sweep.run(worker, item); },
+        "attention weights", [&](std::int64_t item) { return sweep.label(item); });
 }
 
 }  // namespace headwise

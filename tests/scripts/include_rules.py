@@ -28,9 +28,9 @@ PER_ISA_FOLDERS = {"simd", "kernels"}
 PER_ISA_STANDARD_HEADERS = {"cstddef", "cstdint", "type_traits"}
 PER_ISA_PUBLIC_HEADERS = {"headwise/activation.hpp", "headwise/isa.hpp"}  # an enum each
 
-# What programs that use the library may take from inside it, as no part of the API: the peak kernels, which measure the machine, and what a
-# container leaves the process.
-TOOLS_ENGINE_HEADERS = {"engine/dispatch/control_group.hpp", "engine/kernels/kernel_table.hpp"}
+# What programs that use the library may take from inside it, as no part of the API: the peak kernels, which measure the machine, what a
+# container leaves the process, and what calls take of that.
+TOOLS_ENGINE_HEADERS = {"engine/attention/call_memory.hpp", "engine/dispatch/control_group.hpp", "engine/kernels/kernel_table.hpp"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 INTRINSICS = re.compile(r"(\w*intrin|arm_neon|arm_sve|arm_acle)\.h")

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,7 +23,10 @@
 #include "attention_file.hpp"
 #include "attention_rules_file.hpp"
 #include "attention_tensors.hpp"
+#include "engine/attention/call_memory.hpp"
 #include "headwise/attention.hpp"
+#include "headwise/attention_weights.hpp"
+#include "headwise/rope.hpp"
 #include "memory_limit.hpp"
 #include "safetensors.hpp"
 #include "tests/support/system_directory.hpp"
@@ -136,6 +140,46 @@ TEST_CASE("what a file is said to take is what its tensors and the result take, 
         CHECK(said <= 1.5 * taken + 60e6);
     }
     std::filesystem::remove(path);
+}
+
+/// The most memory beyond what there is now during a call.
+template <class Call>
+double peak_bytes_of(const Call& call) {
+    malloc_trim(0);  // or it reuses what others have freed, which is there now
+    const double before = memory_of_process("VmRSS");
+    std::ofstream("/proc/self/clear_refs") << 5;
+    call();
+    return memory_of_process("VmHWM") - before;
+}
+
+TEST_CASE("what RoPE and weights are said to take beside the tensors is what they take") {
+    if (kSanitized || !std::ofstream("/proc/self/clear_refs").is_open()) {
+        std::puts("not tested: a sanitizer's own memory counts, or there is no /proc/self/clear_refs");
+        return;
+    }
+    const auto check = [](std::size_t bytes, double taken) {
+        const auto said = static_cast<double>(bytes);
+        CAPTURE(said);
+        CAPTURE(taken);
+        CHECK(taken > 20e6);
+        CHECK(taken <= 1.02 * said + 1e6);
+        CHECK(said <= 1.1 * taken + 5e6);
+    };
+    for (const auto& [dims, positions] : {std::pair{128L, 100'000L}, {512L, 1L << 31}, {64L, 100'000L}}) {
+        CAPTURE(dims);
+        check(headwise::rope_table_bytes(dims, positions), peak_bytes_of([&] { headwise::RopeTable({.dims = dims}, positions); }));
+    }
+
+    ThreadTeam team(2);
+    const std::int64_t heads = 128, keys = 200'000, top = 1024;
+    const FloatBuffer query(heads * 4), key(2 * keys * 4), means(heads * keys), weights(heads * top);
+    std::vector<std::int32_t> top_keys(weights.span().size());
+    const headwise::AttentionArguments arguments{.query = {query.data(), {1, heads, 1, 4}}, .key = {key.data(), {1, 2, keys, 4}}};
+    const headwise::AttentionWeights results{.top_weights = {weights.data(), {1, heads, 1, top}},
+                                             .top_keys = {top_keys.data(), {1, heads, 1, top}},
+                                             .key_means = {means.data(), {1, heads, keys}}};
+    check(headwise::weights_scratch_bytes({1, heads, 2, 1, keys, 4, 4}, {}, 2, top, keys),
+          peak_bytes_of([&] { team.run([&] { headwise::attention_weights(arguments, {}, {}, results); }); }));
 }
 
 /// The most memory beyond what there is now while an entry is made, both of its calls are run and its own is checked.

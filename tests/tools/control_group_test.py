@@ -137,6 +137,36 @@ class ControlGroups(Case):
         write_zeros(path, {"q": [1, 1, 2200000, 1], "k": [1, 1, 16, 1], "v": [1, 1, 16, 24]})
         self.assertIn(f"'{path}' takes", self.assert_refused(256, "run", "--threads", "1", "--input", path, "--output", output))
 
+    def assert_refused_or_well(self, least, most, *arguments):
+        """Under no limit from one that is too low to one that is high enough is the program killed."""
+        codes = [self.run_in_memory(mebibytes, *arguments).returncode for mebibytes in range(least, most + 1, (most - least) // 4)]
+        self.assertEqual(codes, sorted(codes, reverse=True), arguments)
+        self.assertEqual((codes[0], codes[-1]), (2, 0), arguments)
+
+    def test_tables_of_rope_count_as_memory(self):
+        path, output = self.path("in.safetensors"), self.path("out.safetensors")
+        run = ["run", "--threads", "1", "--input", path, "--output", output, "--rope"]
+        write_zeros(path, {"q": [1, 1, 16, 128], "k": [1, 1, 66000, 128], "v": [1, 1, 66000, 128]})
+        self.assert_refused_or_well(88, 168, *run)
+        self.assertIn("--rope", self.assert_refused(100, *run))
+        self.assertIn("--reference", self.assert_refused(300, *run, "--reference"))
+        write_zeros(path, {"q": [1, 1, 1, 512], "k": [1, 1, 1, 512], "v": [1, 1, 1, 512], "k_positions": ([1, 1], "I32")})
+        with open(path, "r+b") as file:
+            file.seek(-4, os.SEEK_END)
+            file.write(struct.pack("<i", 2**31 - 1))
+        self.assertIn("--rope", self.assert_refused(64, *run))
+
+    def test_scratch_of_weights_counts_as_memory(self):
+        path, output = self.path("in.safetensors"), self.path("out.safetensors")
+        run = ["run", "--threads", "1", "--input", path, "--output", output]
+        write_zeros(path, {"q": [1, 32, 1, 8], "k": [1, 1, 500000, 8], "v": [1, 1, 500000, 8]})
+        self.assert_refused_or_well(110, 270, *run, "--key-means")
+        self.assertIn("--key-means", self.assert_refused(150, *run, "--key-means"))
+        write_zeros(path, {"q": [64, 1, 1, 8], "k": [64, 1, 1, 8], "v": [64, 1, 1, 8]})
+        most = [*run, "--top-k", "1024"]
+        most[2] = "64"
+        self.assertIn("--top-k", self.assert_refused(200, *most))
+
     def test_weights_in_f64_count_beside_tensors_in_f64(self):
         path, output = self.path("in.safetensors"), self.path("out.safetensors")
         pool = [60000, 1, 16, 8]  # of which few pages are in use

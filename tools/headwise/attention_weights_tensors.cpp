@@ -34,7 +34,7 @@ void check_weights_memory(double bytes) {
 }  // namespace
 
 AttentionWeightsTensors::AttentionWeightsTensors(const AttentionWeightsArguments& arguments, const AttentionFile& file,
-                                                 const AttentionTensors& tensors, bool reference)
+                                                 const AttentionTensors& tensors, double scratch_bytes)
     : heads_(arguments.heads(file, tensors.sizes.shape.num_heads)),
       queries_(arguments.queries(file, tensors.sizes.shape.query_length)),
       batch_(tensors.sizes.shape.batch),
@@ -44,11 +44,10 @@ AttentionWeightsTensors::AttentionWeightsTensors(const AttentionWeightsArguments
       top_(arguments.top_k.value_or(0)),
       weights_given_(arguments.weights),
       means_given_(arguments.key_means) {
-    const Extents& q = tensors.query_extents;
     const double weights = weights_given_ ? element_count({batch_, head_count_, query_count_, keys_}) : 0,
                  means = means_given_ ? element_count({batch_, head_count_, keys_}) : 0,
                  top = element_count({batch_, head_count_, query_count_, top_});
-    check_weights_memory(4 * (weights + means + 2 * top) + (reference ? 8 * element_count({q[0], q[1], q[2], keys_}) : 0));
+    check_weights_memory(4 * (weights + means + 2 * top) + scratch_bytes);
     if (weights_given_) weights_ = FloatBuffer(batch_ * head_count_ * query_count_ * keys_);
     if (means_given_) key_means_ = FloatBuffer(batch_ * head_count_ * keys_);
     if (top_ == 0) return;

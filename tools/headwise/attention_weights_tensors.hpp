@@ -18,10 +18,10 @@ class AttentionWeightsTensors {
   public:
     AttentionWeightsTensors() = default;
 
-    /// Throws UsageError where there are no such heads or queries, and where the results do not fit into the memory that is free:
-    /// with `reference`, beside the weights of all heads and queries in f64.
+    /// Throws UsageError where there are no such heads or queries, and where the results, and the scratch memory of the call that
+    /// computes them, do not fit into the memory that is free.
     AttentionWeightsTensors(const AttentionWeightsArguments& arguments, const AttentionFile& file, const AttentionTensors& tensors,
-                            bool reference);
+                            double scratch_bytes);
 
     bool empty() const { return written().empty(); }
 

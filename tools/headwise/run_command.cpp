@@ -16,6 +16,7 @@
 #include "attention_weights_tensors.hpp"
 #include "case_memory.hpp"
 #include "commands.hpp"
+#include "engine/attention/call_memory.hpp"
 #include "engine_options.hpp"
 #include "headwise/attention.hpp"
 #include "headwise/attention_weights.hpp"
@@ -82,12 +83,46 @@ int thread_count(const RunArguments& arguments) {
     return arguments.threads > 0 ? arguments.threads : cpu_info().usable_cores;
 }
 
-/// Before anything is read: weights and f64 are checked when their sizes are known, which may depend on what is read.
+/// Before anything is read: RoPE, weights and f64 are checked when their sizes are known, which may depend on what is read.
 void check_memory_of_run(const RunArguments& arguments, const AttentionFile& file) {
     const Extents q = file.extents("q");
     const double rows = static_cast<double>(q[0]) * static_cast<double>(q[1]) * static_cast<double>(q[2]);
     check_free_memory(fmt::format("'{}' takes", file.path()),
                       attention_file_bytes(file, thread_count(arguments)) + (arguments.log_sum_exp ? sizeof(float) * rows : 0));
+}
+
+/// Of the engine, which takes it last: what is checked before then must leave room for it.
+double engine_workspace_bytes(const RunArguments& arguments, const RunCall& call) {
+    return workspace_bytes(thread_count(arguments), call.tensors.sizes.shape.batch);
+}
+
+RopeTable checked_rope_table(const RunArguments& arguments, const RopeArgument& rope, const AttentionFile& file,
+                             const RunCall& call) {
+    const AttentionShape& shape = call.tensors.sizes.shape;
+    const std::int64_t farthest = farthest_position(file, shape, call.rules);
+    const std::size_t table = rope_table_bytes(rope.dims.value_or(shape.head_dim), farthest + 1);
+    check_free_memory("the table of --rope takes", static_cast<double>(table) + engine_workspace_bytes(arguments, call));
+    return make_rope_table(rope, shape.head_dim, farthest);
+}
+
+/// Of the weights of all: as AttentionWeightsTensors made sure, they fit into memory if nothing else is in f64.
+std::array<std::int64_t, 4> weights_extents(const RunCall& call) {
+    const Extents& q = call.tensors.query_extents;
+    return {q[0], q[1], q[2], call.tensors.sizes.shape.key_length};
+}
+
+/// That the weights take beside the results.
+double weights_scratch(const RunArguments& arguments, const RunCall& call) {
+    const AttentionShape& shape = call.tensors.sizes.shape;
+    if (arguments.reference) {
+        double bytes = sizeof(double);
+        for (const std::int64_t extent : weights_extents(call)) bytes *= static_cast<double>(extent);
+        return bytes;
+    }
+    const std::size_t scratch =
+        weights_scratch_bytes(shape, call.options, thread_count(arguments), arguments.weights.top_k.value_or(0),
+                              arguments.weights.key_means ? shape.key_length : 0);
+    return static_cast<double>(scratch) + engine_workspace_bytes(arguments, call);
 }
 
 /// Everything read and checked that can be checked before the call.
@@ -101,24 +136,16 @@ void prepare(const RunArguments& arguments, const AttentionFile& file, const Att
     file.expect(rope || !call.rules.query_positions.given(), "tensor 'q_positions' is there, but no --rope that would need it");
     file.expect(rope || !call.rules.key_positions.given(), "tensor 'k_positions' is there, but no --rope that would need it");
     call.tensors = read_attention_tensors(file, file_options, call.rules);
-    if (arguments.weights.given()) {
-        call.weights = AttentionWeightsTensors(arguments.weights, file, call.tensors, arguments.reference);
-    }
     if (arguments.log_sum_exp) {
         const Extents& q = call.tensors.query_extents;
         call.log_sum_exp = FloatBuffer(q[0] * q[1] * q[2]);
     }
     if (rope && !call.empty()) {
-        const AttentionShape& shape = call.tensors.sizes.shape;
-        call.rope.emplace(make_rope_table(*rope, shape.head_dim, farthest_position(file, shape, call.rules)));
+        call.rope.emplace(checked_rope_table(arguments, *rope, file, call));
         call.options.rope = &*call.rope;
     }
-}
-
-/// Of the weights of all: as AttentionWeightsTensors made sure, they fit into memory if nothing else is in f64.
-std::array<std::int64_t, 4> weights_extents(const RunCall& call) {
-    const Extents& q = call.tensors.query_extents;
-    return {q[0], q[1], q[2], call.tensors.sizes.shape.key_length};
+    if (arguments.weights.given())
+        call.weights = AttentionWeightsTensors(arguments.weights, file, call.tensors, weights_scratch(arguments, call));
 }
 
 std::size_t weights_size(const RunCall& call) {
@@ -134,6 +161,14 @@ void weigh_by_reference(const RunCall& call, const TensorView<const double, 4>& 
     call.weights.take_weights({weights.data(), extents}, call.rules.cumulative_query_lengths.values());
 }
 
+/// Elements that the naive loops make of one head: the keys that a row sees and their weights, in vectors that grow, and with RoPE
+/// queries and keys that are turned.
+std::size_t reference_elements(const RunCall& call) {
+    const AttentionShape& shape = call.tensors.sizes.shape;
+    const std::int64_t turned = call.rope ? (shape.query_length + shape.key_length) * shape.head_dim : 0;
+    return static_cast<std::size_t>(6 * shape.key_length + turned);
+}
+
 /// The naive loops in f64 on the same tensors, rounded to f32 at the end.
 void run_reference(const RunCall& call) {
     const AttentionTensors& tensors = call.tensors;
@@ -142,7 +177,7 @@ void run_reference(const RunCall& call) {
     const auto round = [](const std::vector<double>& from, const FloatBuffer& to) {
         std::ranges::transform(from, to.data(), [](double x) { return static_cast<float>(x); });
     };
-    std::size_t elements = call.log_sum_exp.span().size();
+    std::size_t elements = call.log_sum_exp.span().size() + reference_elements(call);
     for (const FloatBuffer* buffer : {&tensors.query_data, &tensors.key_data, &tensors.value_data, &tensors.out_data})
         elements += buffer->span().size();
     if (!call.weights.empty()) elements += weights_size(call);
