@@ -334,6 +334,15 @@ class RunVariants(RunCase):
                             ("block_table", "page_table"), ("block_tables", "page_table"), ("blockTables", "page_table"), ("blocktables", "page_table"), ("decode.block_tables", "page_table"),
                             ("seq_lens", "kv_lengths"), ("seqLens", "kv_lengths"), ("context_lens", "kv_lengths"), ("context_len", "kv_lengths"), ("position_ids", "q_positions"),
                             ("positionIds", "q_positions"), ("s_aux", "sinks"), ("layer0.s_aux", "sinks"),
+                            # Abbreviations, letters left out or in another order.
+                            ("kv_len", "kv_lengths"), ("kv_lens", "kv_lengths"), ("kvLen", "kv_lengths"), ("kvlens", "kv_lengths"), ("k_len", "kv_lengths"), ("k_lens", "kv_lengths"),
+                            ("key_len", "kv_lengths"), ("q_len", "q_lengths"), ("q_lens", "q_lengths"), ("query_len", "q_lengths"), ("prefix_len", "prefix_lengths"),
+                            ("prefixlen", "prefix_lengths"), ("prefixLens", "prefix_lengths"), ("my_prefix_len", "prefix_lengths"), ("cu_seqlen", "cu_seqlens_q"), ("cu_seqlengths_k", "cu_seqlens_k"),
+                            ("q_pos", "q_positions"), ("qpos", "q_positions"), ("k_pos", "k_positions"), ("key_pos", "k_positions"), ("pos_ids", "q_positions"), ("position_idx", "q_positions"),
+                            ("alibis", "alibi_slopes"), ("alib", "alibi_slopes"), ("slop", "alibi_slopes"), ("head_slopes", "alibi_slopes"), ("alibi_bias", "bias"), ("scal", "scales"),
+                            ("basi", "bias"), ("bsai", "bias"), ("scael", "scales"), ("block_tabel", "page_table"),
+                            ("sin", ""), ("sine", ""), ("cos", ""), ("bia", ""), ("link", ""), ("scalar", ""), ("max_length", ""), ("max_len", ""), ("rel_pos", ""), ("pos_embed", ""), ("hidden_states", ""),
+                            ("expect", ""), ("bases", ""), ("abis", ""),
                             # What the library calls q.
                             ("query", ""), ("Query", ""), ("queries", ""), ("key", ""),
                             ("model.layers.0.mlp.weight", ""), ("model.layers.0.selfAttn.qProj.weight", ""), ("masked", ""), ("maskedScores", ""), ("maskrcnn.weight", ""),

@@ -30,14 +30,24 @@ bool begins_with_capital(std::string_view name, std::size_t i) {
     return !is_upper(name[i - 1]) || (i + 1 < name.size() && is_lower(name[i + 1]));
 }
 
+/// Spells out what the word at the end of `words` ends in: "kv_len", "prefixlens", "q_pos".
+void spell_out(std::string& words) {
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kAbbreviations{
+        {{"len", "length"}, {"lens", "lengths"}, {"pos", "position"}}};
+    for (const auto& [abbreviation, full] : kAbbreviations)
+        if (words.ends_with(abbreviation)) words.replace(words.size() - abbreviation.size(), abbreviation.size(), full);
+}
+
 enum class Capitals : bool { fold, split };
 
 /// Lower case, words with _ before, between and behind them: "Attn-Mask" is "_attn_mask_". Capitals may begin words or not, as
-/// "ALiBi" is one.
+/// "ALiBi" is one. Abbreviations are spelt out.
 std::string words(std::string_view name, Capitals capitals = Capitals::fold) {
     std::string result = "_";
     const auto separate = [&] {
-        if (result.back() != '_') result += '_';
+        if (result.back() == '_') return;
+        spell_out(result);
+        result += '_';
     };
     for (std::size_t i = 0; i < name.size(); ++i) {
         const char c = name[i];
@@ -50,8 +60,8 @@ std::string words(std::string_view name, Capitals capitals = Capitals::fold) {
         else
             separate();
     }
-    if (result.size() == 1 || result.back() != '_') result += '_';
-    return result;
+    separate();
+    return result.size() == 1 ? "__" : result;
 }
 
 /// Each word without its plural's ending. An s behind a, i, s or u belongs to the word: "bias", "basis", "mass", "status".
@@ -85,14 +95,26 @@ std::size_t edits(std::string_view a, std::string_view b) {
     return row.back();
 }
 
+/// Whether the letters behind the first are in another order: "basi" for "bias".
+bool is_shuffled(std::string_view a, std::string_view b) {
+    return a[1] == b[1] && std::ranges::is_permutation(a, b);
+}
+
+/// Whether `name` is `known` without its last letter: "scal" for "scale".
+bool lacks_last_letter(std::string_view name, std::string_view known) {
+    return name.size() + 1 == known.size() && known.starts_with(name.substr(0, name.size() - 1));
+}
+
 constexpr std::size_t kTooFar = 3;
 
 /// How many slips there are between two names in words: kTooFar where they are too many.
 std::size_t slips(const std::string& name, const std::string& known) {
     if (name.size() > kLongestCompared) return kTooFar;
-    if (singular(name) == singular(known)) return 0;
+    const std::string stem = singular(name), known_stem = singular(known);
+    if (stem == known_stem) return 0;
     const std::size_t letters = std::min(name.size(), known.size()) - 2;  // too few, and all short names are alike
     if (letters < 4) return kTooFar;
+    if (letters < 8 && (is_shuffled(stem, known_stem) || lacks_last_letter(stem, known_stem))) return 1;
     const std::size_t count = edits(name, known);
     return count <= (letters < 8 ? 1 : 2) ? count : kTooFar;
 }
@@ -150,23 +172,25 @@ std::string_view meant_tensor(std::string_view name) {
     const std::array asked{words(name), words(name, Capitals::split)};
     std::string_view nearest;
     std::size_t least = kTooFar;
-    const auto compare = [&](std::string_view spelling, std::string_view known) {
+    const auto compare = [&](std::string_view spelling, std::string_view known, std::size_t most = kTooFar) {
         for (const std::string& spelt : asked) {
             const std::size_t count = slips(spelt, words(spelling));
-            if (count < least) least = count, nearest = known;
+            if (count < std::min(least, most + 1)) least = count, nearest = known;
         }
     };
     for (const std::string_view known : kPlainTensors) compare(known, known);
     for (const RuleTensor& tensor : kRuleTensors) compare(tensor.name, tensor.name), compare(tensor.argument, tensor.name);
+    // "position_bias" is two slips from "position_ids", and a bias.
+    for (const ForeignTensor& tensor : kForeignTensors) compare(tensor.name, tensor.ours, 1);
     if (!nearest.empty()) return nearest;
     const std::array stems{singular(asked[0]), singular(asked[1])};
-    if (const std::string_view ours = meant_by_others(stems, has_words_of); !ours.empty()) return ours;
     // The library's argument, and so "q", is no length or position for having a word of these names.
     if (asked[0] == "_query_") return {};
     for (const RuleTensor& tensor : kRuleTensors)
         for (const std::string& known : {words(tensor.name), words(tensor.argument)})
             for (const std::string& stem : stems)
                 if (share_words(stem, singular(known))) return tensor.name;
+    if (const std::string_view ours = meant_by_others(stems, has_words_of); !ours.empty()) return ours;
     for (const RuleTensor& tensor : kRuleTensors)
         for (const std::string& known : {words(tensor.name), words(tensor.argument)})
             for (const std::string& spelt : asked)

@@ -34,16 +34,19 @@ inline constexpr std::array<RuleTensor, 14> kRuleTensors{{
     {"k_positions", "key_positions", "I32 [B or 1, Skv], positions for --rope", true},
 }};
 
-/// A tensor of other libraries that says what one of ours says.
+/// Another name, most of them of other libraries, for what one of our tensors says.
 struct ForeignTensor {
     std::string_view name, ours;
 };
 
-inline constexpr std::array<ForeignTensor, 5> kForeignTensors{{{"block_table", "page_table"},
+inline constexpr std::array<ForeignTensor, 8> kForeignTensors{{{"block_table", "page_table"},
                                                                {"seq_lens", "kv_lengths"},
                                                                {"context_lens", "kv_lengths"},
+                                                               {"k_lengths", "kv_lengths"},
                                                                {"position_ids", "q_positions"},
-                                                               {"s_aux", "sinks"}}};
+                                                               {"s_aux", "sinks"},
+                                                               {"alibi", "alibi_slopes"},
+                                                               {"slopes", "alibi_slopes"}}};
 
 /// "expected" and "expected_rows" are the model's own output, which compare holds its result against.
 inline constexpr std::array<std::string_view, 5> kPlainTensors{"q", "k", "v", "expected", "expected_rows"};
@@ -52,9 +55,10 @@ bool is_known_tensor(std::string_view name);
 /// Whether it is "expected" or "expected_rows".
 bool is_expected_tensor(std::string_view name);
 
-/// The known name that this unknown one was probably meant to be: it is spelt almost like it or like the library's argument, or one
-/// of the two has all words of the other, in singular or plural ("attn_mask", "attnMask", "attnmask", "slopes", "attn_biases"), or
-/// it has all words of another library's name for it. Empty where there is none.
+/// The known name that this unknown one was probably meant to be: it is spelt almost like it, like the library's argument or like
+/// another library's name for it, or one of the two has all words of the other, in singular or plural ("attn_mask", "attnMask",
+/// "attnmask", "slopes", "attn_biases"), or it has all words of another library's name. "len" is a length and "pos" a position, at
+/// the end of longer words, too. Empty where there is none.
 std::string_view meant_tensor(std::string_view name);
 
 /// A line for stderr that lists these unused tensors; empty if there are none.
