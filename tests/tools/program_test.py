@@ -5,6 +5,7 @@ import math
 import os
 import random
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -173,6 +174,17 @@ class Run(Case):
         os.symlink("not-yet", self.path("dangling"))
         self.assert_fails(2, "profile", "--input", self.input, "--json", self.path("dangling"), "--csv", self.path("not-yet"), names=["--json", "--csv", "same file"])
         self.assertEqual(self.content(self.input), content)
+
+    def test_outputs_do_not_replace_the_files_of_a_suite(self):
+        data = self.path("data")
+        shutil.copytree(DATA, data)
+        os.symlink(os.path.join(data, "smollm2.safetensors"), self.path("link"))
+        before = {name: self.content(os.path.join(data, name)) for name in os.listdir(data)}
+        for suite in (["--suite", "real"], ["--suite", "default"], []):
+            for option in ("--json", "--csv", "--plot"):
+                for name in (os.path.join(data, "minilm.safetensors"), os.path.join(data, ".", "smollm2.safetensors"), self.path("link")):
+                    self.assert_fails(2, "compare", *suite, "--data", data, option, name, names=[option, "the suite's", "same file"])
+        self.assertEqual({name: self.content(os.path.join(data, name)) for name in os.listdir(data)}, before)
 
     def test_outputs_that_are_not_there_yet_are_one_file_by_any_spelling(self):
         os.mkdir(self.path("c"))

@@ -62,10 +62,11 @@ std::vector<SuiteEntry> CaseArguments::entries(const CheckFile& check_file, int 
     return result;
 }
 
-void CaseArguments::check_apart(std::span<const NamedPath> outputs) const {
-    std::vector<NamedPath> named;
-    for (const std::string& input : inputs) named.push_back({"--input", input});
-    check_outputs_are_apart(outputs, named);
+void CaseArguments::check_apart(std::span<const NamedPath> outputs, std::span<const SuiteEntry> entries) const {
+    std::vector<NamedPath> read;
+    for (const SuiteEntry& entry : entries)
+        if (!entry.file.empty()) read.push_back({given() ? "--input" : "the suite's", entry.file});
+    check_outputs_are_apart(outputs, read);
 }
 
 std::pair<CaseSizes, std::unique_ptr<Workload>> load(const SuiteEntry& entry) {

@@ -31,8 +31,9 @@ struct CaseArguments {
     /// memory on so many threads too: files first, then cases. Throws UsageError.
     std::vector<SuiteEntry> entries(const CheckFile& check_file, int threads) const;
 
-    /// Throws UsageError where files that are to be written are not apart from each other and from the inputs.
-    void check_apart(std::span<const NamedPath> outputs) const;
+    /// Throws UsageError where files that are to be written are not apart from each other and from the files that the entries,
+    /// these or those of a suite, are read from.
+    void check_apart(std::span<const NamedPath> outputs, std::span<const SuiteEntry> entries) const;
 };
 
 /// Throws UsageError where load() would, where there is nothing to time, and where it takes more memory than there is.

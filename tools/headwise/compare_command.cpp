@@ -151,7 +151,8 @@ void compare(CompareArguments arguments) {
     }
     // What can go wrong at the end should go wrong now.
     arguments.cases.check_apart(
-        std::array{NamedPath{"--json", arguments.json}, NamedPath{"--csv", arguments.csv}, NamedPath{"--plot", arguments.plot}});
+        std::array{NamedPath{"--json", arguments.json}, NamedPath{"--csv", arguments.csv}, NamedPath{"--plot", arguments.plot}},
+        suite);
     for (const std::string& path : {arguments.json, arguments.csv}) {
         if (!path.empty()) const OutputFile writable(path);
     }

@@ -95,10 +95,11 @@ std::unique_ptr<Workload> workload_of(const SuiteEntry& entry) {
 }
 
 /// What can go wrong at the end should go wrong now.
-void check_outputs(const ProfileArguments& arguments) {
-    arguments.cases.check_apart(std::array{NamedPath{"--json", arguments.json}, NamedPath{"--csv", arguments.csv},
-                                           NamedPath{"--trace", arguments.trace}, NamedPath{"--html", arguments.html},
-                                           NamedPath{"--plot", arguments.plot}});
+void check_outputs(const ProfileArguments& arguments, const std::vector<SuiteEntry>& entries) {
+    arguments.cases.check_apart(
+        std::array{NamedPath{"--json", arguments.json}, NamedPath{"--csv", arguments.csv}, NamedPath{"--trace", arguments.trace},
+                   NamedPath{"--html", arguments.html}, NamedPath{"--plot", arguments.plot}},
+        entries);
     for (const std::string& path : {arguments.json, arguments.csv, arguments.trace, arguments.html}) {
         if (!path.empty()) const OutputFile writable(path);
     }
@@ -181,7 +182,7 @@ void profile(const ProfileArguments& arguments) {
     const std::vector<SuiteEntry> entries = arguments.cases.entries(check_file, threads.back());
     if (entries.empty()) throw UsageError("nothing to profile: expected --case or --input");
     const std::vector<RunSetting> asked = settings(threads, schedules(arguments, entries));
-    check_outputs(arguments);
+    check_outputs(arguments, entries);
 
     Profiler profiler(asked, entries.size(), arguments.repeats);
     const std::exception_ptr failure = each_until_failure(entries, [&](const SuiteEntry& entry) { profiler.add(entry); });
