@@ -84,6 +84,11 @@ class CommandLine(Case):
         for arguments in (run, ["compare", "--input", path], ["profile", "--input", path]):
             self.assert_fails(2, *arguments, HEADWISE_ISA="mmx", names=['headwise: HEADWISE_ISA is "mmx": '])
         self.assertEqual(headwise(*run, "--reference", HEADWISE_ISA="mmx").returncode, 0)
+        # Which --isa makes irrelevant.
+        for arguments in (["info"], run, ["compare", "--case", "matmul:m=8,n=8,k=8"], ["profile", "--case", "matmul:m=8,n=8,k=8", "--repeat", "1"], ["verify", "--count", "1"]):
+            with self.subTest(arguments=arguments):
+                result = headwise(*arguments, "--isa", "scalar", HEADWISE_ISA="mmx")
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
 
     def test_options_that_contradict_each_other(self):
         case = ["--case", "matmul:m=8,n=8,k=8"]

@@ -130,7 +130,6 @@ void verify(const VerifyArguments& arguments, const std::string& isa) {
     if (arguments.count && *arguments.count < 1)
         throw UsageError(fmt::format("--count is {}: expected at least 1", *arguments.count));
     if (arguments.threads) check_threads({*arguments.threads});
-    const IsaKeeper keeper;
     choose_isa(isa);
     Verification(arguments, isa.empty() ? std::vector(available_isas().begin(), available_isas().end()) : std::vector{active_isa()})
         .run();
