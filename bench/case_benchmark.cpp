@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "case_memory.hpp"
 #include "comparison.hpp"
 #include "headwise/cpu.hpp"
 #include "machine_probe.hpp"
@@ -34,6 +35,7 @@ double yardstick(tools::ReadSet& operands, tools::Bound bound, ThreadTeam& team)
 }
 
 void run_case(benchmark::State& state, const tools::CaseSizes& sizes, int threads) {
+    tools::check_case_memory(sizes, threads);
     const auto workload = tools::make_workload(sizes);
     ThreadTeam team(threads);
     const auto call = team.run([&] { return workload->prepare(); });

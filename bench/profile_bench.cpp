@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bench/benchmarks.hpp"
+#include "case_memory.hpp"
 #include "comparison.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/profile.hpp"
@@ -29,6 +30,7 @@ double seconds_of(const Call& call) {
 }
 
 void run_case(benchmark::State& state, const tools::CaseSizes& sizes, int threads) {
+    tools::check_case_memory(sizes, threads);
     const auto workload = tools::make_workload(sizes);
     tools::ThreadTeam team(threads);
     const auto call = team.run([&] { return workload->prepare(); });
