@@ -3,6 +3,7 @@ import json
 import os
 import shlex
 import sys
+import sysconfig
 import tempfile
 import warnings
 
@@ -27,6 +28,15 @@ def load(path, schema, entries, command):
 def printable(text):
     """Without what no font has and an .svg must not contain."""
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def is_managed():
+    """Whether the system installs the packages of this python3, and pip refuses to (PEP 668)."""
+    return sys.prefix == sys.base_prefix and os.path.exists(os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED"))
+
+
+def install_command():
+    return "apt-get install python3-matplotlib" if is_managed() else f"{shlex.quote(sys.executable)} -m pip install matplotlib"
 
 
 def start_matplotlib():
@@ -63,6 +73,10 @@ def main(load_content, draw):
     try:
         draw(content, sys.argv[2])
     except ImportError as error:
-        fail(f"matplotlib is missing ({error}): install it with {shlex.quote(sys.executable)} -m pip install matplotlib")
+        fail(f"matplotlib is missing ({error}): install it with {install_command()}")
     except OSError as error:
         fail(f"cannot write {sys.argv[2]}: {error}")
+
+
+if __name__ == "__main__":  # how the program asks, without matplotlib
+    sys.exit(0 if is_managed() else 1)

@@ -51,7 +51,8 @@ class Plot(unittest.TestCase):
         result = subprocess.run([sys.executable, SCRIPT, "-", os.path.join(self.directory, "x.png")], input=profile_sample.sample_text("sample"), capture_output=True,
                                 text=True, encoding="utf-8", timeout=300, check=False, env={**os.environ, "PYTHONPATH": self.directory})
         self.assertEqual(result.returncode, 1)
-        self.assertIn(f"{sys.executable} -m pip install matplotlib", result.stderr)
+        self.assertIn(f"install it with {figure_file.install_command()}\n", result.stderr)
+        self.assertIn("apt-get" if figure_file.is_managed() else f"{sys.executable} -m pip install matplotlib", result.stderr)
 
     def test_a_link_stays_and_the_file_keeps_its_mode(self):
         class Figure:

@@ -429,6 +429,23 @@ class Compare(Case):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertEqual(result.stdout.count("differs from the model's own output by at most"), 2)
 
+    def test_a_python_that_the_system_manages_gets_no_pip(self):
+        system = "/usr/bin/python3"
+        managed = "import os, sysconfig; print(os.path.exists(os.path.join(sysconfig.get_path('stdlib'), 'EXTERNALLY-MANAGED')))"
+        if not os.path.exists(system) or "True" not in subprocess.run([system, "-c", managed], capture_output=True, text=True, check=False).stdout:
+            self.skipTest(f"{system} takes what pip installs")
+        with open(self.path("matplotlib.py"), "w", encoding="utf-8") as file:
+            file.write("raise ImportError('none here')")
+        os.mkdir(self.path("linked"))
+        os.symlink(system, self.path("linked/python3"))
+        subprocess.run([system, "-m", "venv", "--without-pip", self.path("own")], check=True)
+        for directory in ("/usr/bin", "/bin", self.path("linked"), self.path("own/bin")):
+            with self.subTest(directory=directory):
+                error = self.assert_fails(2, "compare", "--case", "matmul:m=8,n=8,k=8", "--plot", self.path("x.png"), PATH=directory, PYTHONPATH=self.directory,
+                                          PYTHONDONTWRITEBYTECODE="1").stderr
+                expected = f"{directory}/python3 -m pip install matplotlib" if directory.endswith("own/bin") else "apt-get install python3-matplotlib"
+                self.assertEqual(error.split('"')[1::2], [expected])
+
     def test_plot_without_python_or_matplotlib(self):
         plot = self.path("figures.png")
         self.assert_fails(2, "compare", "--plot", plot, names=["python3"], PATH=self.directory)

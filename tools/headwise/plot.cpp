@@ -87,6 +87,12 @@ int run_python(const std::string& python, std::vector<std::string> arguments, co
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+/// For people to copy. A python3 whose packages the system installs refuses pip.
+std::string install_command(const std::string& python) {
+    if (run_python(python, {script_path("figure_file.py")}, "", true) == 0) return "apt-get install python3-matplotlib";
+    return quoted(python) + " -m pip install matplotlib";
+}
+
 }  // namespace
 
 void check_plot(const std::string& script, const std::string& path) {
@@ -99,9 +105,8 @@ void check_plot(const std::string& script, const std::string& path) {
         case 0: break;
         case 127: throw UsageError(fmt::format("--plot needs python3: '{}' cannot be run", python));
         default:
-            throw UsageError(fmt::format(
-                "--plot needs matplotlib, which {} does not have: install it with \"{} -m pip install matplotlib\"{}", python,
-                quoted(python), python == "/usr/bin/python3" ? " or \"apt-get install python3-matplotlib\"" : ""));
+            throw UsageError(fmt::format("--plot needs matplotlib, which {} does not have: install it with \"{}\"", python,
+                                         install_command(python)));
     }
     {
         const OutputFile writable(path);
