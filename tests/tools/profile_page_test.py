@@ -1,5 +1,6 @@
 """The page of headwise profile in headless Chromium: profile_page_test.py DRAW_PROFILE. Standard library only, and Chromium."""
 import html.parser
+import json
 import subprocess
 import sys
 import unittest
@@ -114,6 +115,14 @@ class Page(unittest.TestCase):
             self.assertNotRegex(document.texts["run"], r"NaN|undefined|Infinity|\[object")
         self.assertNotEqual(light.screenshot, dark.screenshot)
         self.assertNotEqual(light.screenshot, other.screenshot)
+
+    def test_computation_scaling_above_one_is_explained(self):
+        profile = profile_sample.SAMPLES["sample"]()
+        profile["runs"][0]["metrics"].update(computation_scaling=1.25, global_efficiency=1.2)
+        for fragment, above in (("", True), ("run=2", False)):
+            visit = profile_browser.visit(page(json.dumps(profile)), fragment=fragment)
+            self.assert_quiet(visit)
+            (self.assertIn if above else self.assertNotIn)("Computation scaling is above 100", Elements(visit.dom).texts["efficiencies"])
 
     def test_pointer_and_keyboard(self):
         visit = profile_browser.visit(page(profile_sample.sample_text("sample")) + ACTIONS)

@@ -104,6 +104,20 @@ TEST_CASE("the text names the prediction beside the measurement and the slowest 
     }
 }
 
+TEST_CASE("the text says when tasks took less time than on one thread, and efficiencies exceed 100 %") {
+    const std::string words = "computation scaling above 100 %: the tasks took less time in all than on one thread\n";
+    ProfileReport report = example();
+    Metrics& m = report.runs[1].metrics;
+    for (const double scaling : {0.9, 1.0, 1.0004}) {
+        m.computation_scaling = m.global_efficiency = scaling;
+        CHECK(profile_text(report.runs[1]).find(words) == std::string::npos);
+    }
+    m.computation_scaling = m.global_efficiency = 1.25;
+    const std::string text = profile_text(report.runs[1]);
+    CHECK(text.find("global 125.0 % = parallel x computation scaling 125.0 %") != std::string::npos);
+    CHECK(text.find(words) != std::string::npos);
+}
+
 TEST_CASE("the text says when records were dropped") {
     ProfileReport report = example();
     report.runs[0].recording.dropped = 7;

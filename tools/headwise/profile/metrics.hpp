@@ -14,9 +14,9 @@ struct Metrics {
     double serialization_efficiency = 1;                       ///< most busy / ideal runtime
     double transfer_efficiency = 1;                            ///< ideal runtime / runtime
     double parallel_efficiency = 1;                            ///< load balance * communication efficiency
-    double computation_scaling = 1;                            ///< busy of the one thread / busy of all
+    double computation_scaling = 1;                            ///< busy of the one thread / busy of all; above 1 if less in all
     std::optional<double> ipc_scaling{}, frequency_scaling{};  ///< by counters, where there are any
-    double global_efficiency = 1;                              ///< parallel efficiency * computation scaling
+    double global_efficiency = 1;                              ///< parallel efficiency * computation scaling; above 1 where that is
     double speedup = 1;
     std::optional<double> karp_flatt{};  ///< (1/S - 1/p) / (1 - 1/p), the serial fraction as measured; of more than one thread
 };

@@ -60,13 +60,15 @@ const EFFICIENCIES = [[0, "global_efficiency", "Global efficiency", ""], [1, "pa
   [2, "frequency_scaling", "Clock", "these ÷ 1 thread"]];
 
 function efficiencies({ metrics }) {
+  const superlinear = metrics.computation_scaling >= 1.0005; // what is shown as more than 100 %
   const rows = EFFICIENCIES.map(([depth, key, name, meaning]) =>
     ["\u2003".repeat(depth) + name, element("span", { class: "hint" }, meaning), meter([metrics[key]]), known(metrics[key]) ? percent(metrics[key]) : "not measured"]);
   const counters = profile.machine.counters === "available" ? null : element("p", { class: "hint" }, `Hardware counters: ${profile.machine.counters}`);
   const tree = table([["factor", "text"], ["", "text wrap"], ["", "text"], ["", ""]], rows);
   tree.classList.add("tree");
   return element("section", { class: "card", id: "efficiencies", "aria-labelledby": "efficiencies-title" }, element("h2", { id: "efficiencies-title" }, "Where the efficiency goes"),
-    element("p", { class: "hint" }, "Each is the product of those indented below it."), tree, counters);
+    element("p", { class: "hint" }, "Each is the product of those indented below it."), tree,
+    superlinear ? element("p", { class: "hint" }, "Computation scaling is above 100 %: the tasks took less time in all than on one thread. So may the global efficiency be.") : null, counters);
 }
 
 function headTable(run) {

@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t kShownHeads = 8;
 constexpr std::array<int, 9> kShownWorkers{1, 2, 4, 8, 16, 32, 64, 128, 256};
 
+constexpr double kShownAboveOne = 1.0005;  // with one digit after the point, in percent
+
 std::string duration(double seconds) {
     if (seconds < 1e-3) return fmt::format("{:.1f} us", 1e6 * seconds);
     return seconds < 1 ? fmt::format("{:.3f} ms", 1e3 * seconds) : fmt::format("{:.3f} s", seconds);
@@ -37,6 +39,8 @@ std::string metrics_text(const ProfiledRun& run) {
     if (m.ipc_scaling && m.frequency_scaling)
         text += fmt::format(" (instructions a cycle {:.1f} %, clock {:.1f} %)", 100 * *m.ipc_scaling, 100 * *m.frequency_scaling);
     if (m.karp_flatt) text += fmt::format("; serial fraction (Karp-Flatt) {:.1f} %", 100 * *m.karp_flatt);
+    if (m.computation_scaling >= kShownAboveOne)
+        text += "\n              computation scaling above 100 %: the tasks took less time in all than on one thread";
     return text + "\n";
 }
 
