@@ -29,18 +29,20 @@ struct FetchRows {
 inline constexpr std::int64_t kSumDepth = 1024;
 
 /// One panel of a product: sum[i][j] = sum over p of a[i][p] * b[p][j] for i < rows, p < depth and j < columns, where columns is at
-/// most MatmulKernels::tile_columns. Strides in elements. How rows and columns are cut into calls does not change a bit of a sum,
-/// nor how depth is, at multiples of kSumDepth.
+/// most MatmulKernels::tile_columns and depth at most kSumDepth. Strides in elements. How rows and columns are cut into calls does
+/// not change a bit of a sum.
 struct MatmulPanel {
     std::int64_t rows, columns, depth;
     const float* a;  ///< a[i * a_row + p * a_step]
     std::int64_t a_row, a_step;
     const float* b;  ///< b[p * b_step + j]
     std::int64_t b_step;
-    float* c;  ///< c[i * c_row + j]
+    float* sums;  ///< sums[i * sums_row + j]: c, or memory of its own where c is read in the end
+    std::int64_t sums_row;
+    bool resume;  ///< sums holds the sums over the p before these, a multiple of kSumDepth
+    float* c;     ///< c[i * c_row + j]; written, and read as finish says, where finish is given
     std::int64_t c_row;
-    bool resume;                 ///< c holds the sums over the p before these, a multiple of kSumDepth
-    const MatmulFinish* finish;  ///< null: c gets the sums as they are
+    const MatmulFinish* finish;  ///< null: sums gets the sums as they are
     FetchRows fetch;             ///< fetched into the second cache meanwhile
 };
 

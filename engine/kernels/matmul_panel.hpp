@@ -38,12 +38,14 @@ struct PanelProduct {
         // What is fetched ahead is spread over the tiles, in between them: a tile's loop keeps the multiply-adds busy for so long
         // that some instructions between two of them cost nothing.
         const std::int64_t tiles = (panel.rows + kRows - 1) / kRows, share = (panel.fetch.rows + tiles - 1) / tiles;
+        float* const written = panel.finish ? panel.c : panel.sums;
+        const std::int64_t written_row = panel.finish ? panel.c_row : panel.sums_row;
         std::int64_t i = 0, fetched = 0;
         for (; i + kRows <= panel.rows; i += kRows) {
             for (const std::int64_t end = fetched + share; fetched < end && fetched < panel.fetch.rows; ++fetched)
                 fetch_row<kSecondCache>(panel.fetch.first + fetched * panel.fetch.stride, panel.fetch.length);
             for (std::int64_t next = i + kRows; next < i + 2 * kRows && next < panel.rows; ++next)
-                fetch_row<kFirstCache>(panel.c + next * panel.c_row, panel.columns);
+                fetch_row<kFirstCache>(written + next * written_row, panel.columns);
             tile<kRows, Vectors, kPartial>(panel, i);
         }
         switch (panel.rows - i) {
@@ -69,46 +71,25 @@ struct PanelProduct {
     static HEADWISE_INLINE void tile(const MatmulPanel& panel, std::int64_t i) {
         const std::int64_t count = panel.columns - (Vectors - 1) * W;
         const float* a = panel.a + i * panel.a_row;
-        float* c = panel.c + i * panel.c_row;
-        alignas(64) float sums[Rows * Vectors * W];
+        float* parked = panel.sums + i * panel.sums_row;
         MatmulTile<S, Rows, Vectors, kPartial> tile;
-        if (panel.depth > kSumDepth) {
-            sum_blocks<Rows, Vectors, kPartial>(panel, a, sums);
-            tile.load(sums, Vectors * W, W);
-        } else if (panel.depth > 0) {
+        if (panel.depth > 0) {
             tile.start(a, panel.a_row, panel.b, count);
             tile.multiply(a + panel.a_step, panel.a_row, panel.a_step, panel.b + panel.b_step, panel.b_step, panel.depth - 1,
                           count);
         } else {
             tile.clear();
         }
-        if (panel.resume) tile.add(c, panel.c_row, count);
+        if (panel.resume) tile.add(parked, panel.sums_row, count);
         if (!panel.finish) {
-            tile.store(c, panel.c_row, count);
+            tile.store(parked, panel.sums_row, count);
             return;
         }
+        alignas(64) float sums[Rows * Vectors * W];
         tile.store(sums, Vectors * W, W);
         const MatmulFinish& finish = *panel.finish;
-        finish_sums<S>(sums, Vectors * W, Rows, panel.columns, c, panel.c_row,
+        finish_sums<S>(sums, Vectors * W, Rows, panel.columns, panel.c + i * panel.c_row, panel.c_row,
                        finish.residual ? finish.residual + i * finish.residual_row : nullptr, finish);
-    }
-
-    /// sums = the sum over blocks of kSumDepth products: where all of k is one panel, as what c holds is needed in the end. A
-    /// function of its own: beside another loop over p, g++ 12 spills sums within both.
-    template <int Rows, int Vectors, bool kPartial>
-    static HEADWISE_TILE void sum_blocks(const MatmulPanel& panel, const float* a, float* sums) {
-        const std::int64_t count = panel.columns - (Vectors - 1) * W;
-        const float* b = panel.b;
-        for (std::int64_t done = 0; done < panel.depth; done += kSumDepth) {
-            const std::int64_t left = panel.depth - done, depth = left < kSumDepth ? left : kSumDepth;
-            MatmulTile<S, Rows, Vectors, kPartial> tile;
-            tile.start(a, panel.a_row, b, count);
-            tile.multiply(a + panel.a_step, panel.a_row, panel.a_step, b + panel.b_step, panel.b_step, depth - 1, count);
-            if (done > 0) tile.add(sums, Vectors * W, W);
-            tile.store(sums, Vectors * W, W);
-            a += depth * panel.a_step;
-            b += depth * panel.b_step;
-        }
     }
 };
 

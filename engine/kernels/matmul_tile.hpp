@@ -30,11 +30,6 @@ struct MatmulTile {
         }
     }
 
-    HEADWISE_INLINE void load(const float* c, std::int64_t c_row, std::int64_t count) {
-        HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] =
-            load_vector(c + r * c_row, v, count);
-    }
-
     HEADWISE_INLINE void add(const float* c, std::int64_t c_row, std::int64_t count) {
         HEADWISE_UNROLL for (int r = 0; r < Rows; ++r) HEADWISE_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] =
             load_vector(c + r * c_row, v, count) + sum[r][v];

@@ -39,7 +39,7 @@ MatmulBlocking choose_blocking(const MatmulProblem& p, const CacheSizes& reporte
                     static_cast<double>(p.k) * static_cast<double>(p.b_row) * kFloat > static_cast<double>(caches.l2) / 2);
     block.pack_a = p.a_columns && p.n >= kRowsWorthPacking;
 
-    block.kc = p.keeps_c ? p.k : std::min(p.k, kSumDepth);
+    block.kc = std::min(p.k, kSumDepth);
 
     const double work =
         static_cast<double>(p.batch) * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
@@ -57,6 +57,11 @@ MatmulBlocking choose_blocking(const MatmulProblem& p, const CacheSizes& reporte
         block.item_rows =
             even_part(p.m, std::max(p.m / row_items, block.pack_b ? 4 * kRowsWorthPacking : p.tile_rows), p.tile_rows);
     }
+    const bool parks_sums = p.keeps_c && p.k > block.kc;
+    if (parks_sums) {
+        const std::int64_t most_sums = caches.l3 / 2 / block.workers / kFloat;
+        block.item_rows = std::min(block.item_rows, even_part(p.m, most_sums / block.item_columns, p.tile_rows));
+    }
     block.row_items = divide_up(p.m, std::max<std::int64_t>(block.item_rows, 1));
     block.column_items = divide_up(p.n, std::max<std::int64_t>(block.item_columns, 1));
 
@@ -66,6 +71,7 @@ MatmulBlocking choose_blocking(const MatmulProblem& p, const CacheSizes& reporte
     block.packed_a_row = round_up(block.kc, kVector) + kVector;
     block.packed_a_size = block.pack_a ? block.mc * block.packed_a_row : 0;
     block.packed_b_size = block.pack_b ? block.kc * block.item_columns : 0;
+    block.sums_size = parks_sums ? block.item_rows * block.item_columns : 0;
     return block;
 }
 

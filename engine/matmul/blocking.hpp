@@ -20,11 +20,11 @@ struct MatmulProblem {
     bool a_columns = false;                        ///< the columns of a are contiguous, not its rows
     PanelSource b = PanelSource::rows;
     std::int64_t b_row = 0;  ///< distance of the rows of b, for PanelSource::rows
-    bool keeps_c = false;    ///< the last write also reads c (beta, or a residual in c): no sums may be parked there before
+    bool keeps_c = false;    ///< the last write also reads c (beta, or a residual in c): sums are parked elsewhere before
 };
 
 /// The blocks of BLIS's five loops (jc, pc, ic, jr, ir) around a micro-kernel that holds MR x NR sums. None of these numbers
-/// changes a bit of the result: kc is all of k or kSumDepth.
+/// changes a bit of the result: kc is k or kSumDepth.
 struct MatmulBlocking {
     std::int64_t kc = 0;            ///< depth of a block (pc)
     std::int64_t mc = 0;            ///< rows of a block of a (ic)
@@ -39,6 +39,9 @@ struct MatmulBlocking {
     std::int64_t packed_a_row = 0;  ///< distance of the rows of a packed block of a
     std::int64_t packed_a_size = 0;
     std::int64_t packed_b_size = 0;
+    std::int64_t sums_size = 0;  ///< item_rows x item_columns sums, where c cannot hold them
+
+    std::int64_t buffer_size() const { return packed_a_size + packed_b_size + sums_size; }
 };
 
 MatmulBlocking choose_blocking(const MatmulProblem& problem, const CacheSizes& caches, int workers);

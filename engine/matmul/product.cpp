@@ -16,6 +16,13 @@ struct Block {
     std::int64_t batch, row, rows, column, columns;
 };
 
+/// What a worker writes besides c.
+struct Buffers {
+    float* packed_a;
+    float* packed_b;
+    float* sums;  ///< of the block's rows and columns; null: they are parked in c
+};
+
 /// BLIS's loops around the micro-kernel; jr and those outside it. ir is the panel kernel's.
 class BlockedProduct {
   public:
@@ -54,8 +61,9 @@ class BlockedProduct {
 
     /// `after` is what is packed first when this block is done.
     void run_block(int worker, const Block& block, const FetchRows& after) const {
-        float* packed_a = workspace_ + worker * (blocking_.packed_a_size + blocking_.packed_b_size);
+        float* packed_a = workspace_ + worker * blocking_.buffer_size();
         float* packed_b = packed_a + blocking_.packed_a_size;
+        float* sums = blocking_.sums_size > 0 ? packed_b + blocking_.packed_b_size : nullptr;
         const std::int64_t k = product_.a.extent[2];
         std::int64_t pc = 0;
         do {  // once also for k = 0
@@ -65,7 +73,8 @@ class BlockedProduct {
                 const FetchRows next = ic + blocking_.mc < block.rows ? FetchRows{}
                                        : pc + depth < k               ? panel_to_pack(block, pc + depth, 0)
                                                                       : after;
-                run_panels(part, pc, depth, packed_a, packed_b, ic == 0, next);
+                run_panels(part, pc, depth, {packed_a, packed_b, sums ? sums + ic * blocking_.item_columns : nullptr}, ic == 0,
+                           next);
             }
             pc += depth;
         } while (pc < k);
@@ -83,7 +92,7 @@ class BlockedProduct {
 
     /// A block of a times all panels of b (the jr loop). Panels are packed when first used, and so are in the cache; the next one
     /// is fetched while one is used, and `after` with the last.
-    void run_panels(const Block& block, std::int64_t pc, std::int64_t depth, float* packed_a, float* packed_b, bool first_rows,
+    void run_panels(const Block& block, std::int64_t pc, std::int64_t depth, const Buffers& buffers, bool first_rows,
                     const FetchRows& after) const {
         const TensorView<const float, 3>& a = product_.a;
         const TensorView<float, 3>& c = product_.c;
@@ -96,14 +105,16 @@ class BlockedProduct {
                           .a_step = a.stride[2],
                           .b = nullptr,
                           .b_step = 0,
+                          .sums = nullptr,
+                          .sums_row = buffers.sums ? blocking_.item_columns : c.stride[1],
+                          .resume = pc > 0,
                           .c = nullptr,
                           .c_row = c.stride[1],
-                          .resume = pc > 0,
                           .finish = nullptr,
                           .fetch = {}};
         if (blocking_.pack_a) {
-            kernels_.matmul.transpose(a_block, a.stride[2], depth, block.rows, packed_a, blocking_.packed_a_row);
-            panel.a = packed_a;
+            kernels_.matmul.transpose(a_block, a.stride[2], depth, block.rows, buffers.packed_a, blocking_.packed_a_row);
+            panel.a = buffers.packed_a;
             panel.a_row = blocking_.packed_a_row;
             panel.a_step = 1;
         }
@@ -112,7 +123,8 @@ class BlockedProduct {
             const std::int64_t column = block.column + jr;
             panel.columns = std::min(kernels_.matmul.tile_columns, block.columns - jr);
             panel.c = c.data + block.batch * c.stride[0] + block.row * c.stride[1] + column;
-            set_panel_of_b(panel, block.batch, pc, column, packed_b + jr * blocking_.kc, first_rows);
+            panel.sums = buffers.sums ? buffers.sums + jr : panel.c;
+            set_panel_of_b(panel, block.batch, pc, column, buffers.packed_b + jr * blocking_.kc, first_rows);
             const bool last_panel = jr + kernels_.matmul.tile_columns >= block.columns;
             panel.fetch = last_panel   ? after
                           : first_rows ? panel_to_pack(block, pc, jr + kernels_.matmul.tile_columns)
@@ -158,15 +170,18 @@ class BlockedProduct {
 };
 
 /// Products with one right-hand side, whose left-hand sides and results lie at one distance throughout, are one product of more
-/// rows.
+/// rows. Strides that no step takes are 0 already.
 void merge_batch(Product& product) {
-    const auto even = [](const auto& x) { return x.stride[0] == x.extent[1] * x.stride[1]; };
-    TensorView<const float, 3>& a = product.a;
-    TensorView<float, 3>& c = product.c;
-    if (a.extent[0] <= 1 || product.b.stride[0] != 0 || !even(a) || !even(c)) return;
-    a.extent[1] *= a.extent[0];
-    c.extent[1] *= c.extent[0];
-    a.extent[0] = c.extent[0] = product.b.extent[0] = 1;
+    const auto even = [](const auto& x) { return x.extent[1] == 1 || x.stride[0] == x.extent[1] * x.stride[1]; };
+    const auto merge = [](auto& x) {
+        if (x.extent[1] == 1) x.stride[1] = x.stride[0];
+        x.extent[1] *= x.extent[0];
+        x.extent[0] = 1;
+    };
+    if (product.a.extent[0] <= 1 || product.b.stride[0] != 0 || !even(product.a) || !even(product.c)) return;
+    merge(product.a);
+    merge(product.c);
+    product.b.extent[0] = 1;
 }
 
 MatmulFinish finish_of(const MatmulOptions& options) {
@@ -209,15 +224,15 @@ void run_product(const Product& call) {
         product.a.extent[2] = product.b.extent[1] = 0;
         product.a.stride = product.b.stride = {};
     }
-    merge_batch(product);
     product.a = without_unused_strides(product.a);
     product.b = without_unused_strides(product.b);
+    product.c = without_unused_strides(product.c);
+    merge_batch(product);
     const MatmulFinish finish = finish_of(product.options);
     const int available = runtime::available_workers(), limit = product.options.max_threads;
     const MatmulBlocking blocking =
         choose_blocking(problem_of(product, finish), cpu_info().caches, limit > 0 ? std::min(limit, available) : available);
-    const runtime::PooledWorkspace workspace(
-        static_cast<std::size_t>(blocking.workers * (blocking.packed_a_size + blocking.packed_b_size)) * sizeof(float));
+    const runtime::PooledWorkspace workspace(static_cast<std::size_t>(blocking.workers * blocking.buffer_size()) * sizeof(float));
     const BlockedProduct blocked(product, blocking, changes_sums(finish) ? &finish : nullptr,
                                  reinterpret_cast<float*>(workspace.bytes().data()));
     runtime::for_each_item(

@@ -94,7 +94,9 @@ TEST_CASE("blocks are cut between tiles") {
 
 TEST_CASE("blocks along k are whole sums, and no sum is parked in a c that is still to be read") {
     for_each_setting([](const Setting& s, const MatmulBlocking& b) {
-        CHECK(b.kc == (s.problem.keeps_c ? s.problem.k : std::min(s.problem.k, kSumDepth)));
+        CHECK(b.kc == std::min(s.problem.k, kSumDepth));
+        const bool parks = s.problem.keeps_c && s.problem.k > b.kc;
+        CHECK(b.sums_size == (parks ? b.item_rows * b.item_columns : 0));
     });
 }
 
@@ -107,7 +109,7 @@ TEST_CASE("a block of a stays in the second cache, what is packed of b in the th
     });
 }
 
-TEST_CASE("what is packed stays small whatever cache is reported") {
+TEST_CASE("what is packed or parked stays small whatever cache is reported") {
     for_each_setting([](const Setting& s, const MatmulBlocking&) {
         CacheSizes absurd = s.caches;
         absurd.l2 = absurd.l3 = std::int64_t{1} << 50;
@@ -115,6 +117,8 @@ TEST_CASE("what is packed stays small whatever cache is reported") {
         const std::int64_t panel = s.problem.tile_columns * b.kc * kFloat;
         if (b.pack_b) CHECK(b.workers * b.packed_b_size * kFloat <= (std::int64_t{16} << 20) + b.workers * panel);
         CHECK(b.mc * b.kc * kFloat <= (std::int64_t{2} << 20) + s.problem.tile_rows * b.kc * kFloat);
+        const std::int64_t rows_of_sums = s.problem.tile_rows * b.item_columns * kFloat;
+        CHECK(b.workers * b.sums_size * kFloat <= (std::int64_t{16} << 20) + b.workers * rows_of_sums);
     });
 }
 

@@ -141,6 +141,25 @@ TEST_CASE("many rows by a single row of b with a stride that means nothing") {
     CHECK(c == std::vector<float>(kRows * kColumns, 6));
 }
 
+TEST_CASE("the strides of operands without elements mean nothing") {
+    constexpr std::int64_t kStrange = std::numeric_limits<std::int64_t>::max();
+    std::vector<float> c(30, 2);
+    matmul(TensorView<const float, 3>(nullptr, {2, 5, 0}, {7, kStrange, 1}),
+           TensorView<const float, 3>(nullptr, {2, 0, 3}, {0, kStrange, 1}), TensorView<float, 3>(c.data(), {2, 5, 3}));
+    CHECK(c == std::vector<float>(30, 0));
+}
+
+TEST_CASE("a batch of single rows at any distance by one matrix") {
+    constexpr std::int64_t kStrange = std::numeric_limits<std::int64_t>::max();
+    const float a[] = {1, 2, 0, 0, 3, 4, 0, 0, 5, 6}, b[] = {1, 10, 100, 1000};
+    for (const std::int64_t strange : {kStrange, std::int64_t{-7}}) {
+        std::vector<float> c(9, -1);
+        matmul(TensorView<const float, 3>(a, {3, 1, 2}, {4, strange, 1}), TensorView<const float, 3>(b, {3, 2, 2}, {0, 2, 1}),
+               TensorView<float, 3>(c.data(), {3, 1, 2}, {3, strange, 1}));
+        CHECK(c == std::vector<float>{201, 2010, -1, 403, 4030, -1, 605, 6050, -1});
+    }
+}
+
 TEST_CASE("operands without elements may be null") {
     std::vector<float> c(6, 2);
     const TensorView<float, 2> c_view(c.data(), {2, 3});
