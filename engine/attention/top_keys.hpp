@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <functional>
+#include <span>
 
 namespace headwise {
 
@@ -26,14 +28,21 @@ class TopKeys {
     /// -1 where there is none.
     std::int32_t key(std::int64_t i) const { return places_[i] == 0 ? -1 : static_cast<std::int32_t>(~places_[i]); }
 
-    /// Nothing happens to weights for which there is no place. (To pass all places without a branch takes as long, for ten of
-    /// them.)
-    void insert(float weight, std::int32_t key) {
-        const std::uint64_t x = std::uint64_t{std::bit_cast<std::uint32_t>(weight)} << 32 | ~static_cast<std::uint32_t>(key);
-        if (x <= places_[k_ - 1]) return;
-        std::int64_t i = k_ - 1;
-        for (; i > 0 && places_[i - 1] < x; --i) places_[i] = places_[i - 1];
-        places_[i] = x;
+    static std::uint64_t place_of(float weight, std::int32_t key) {
+        return std::uint64_t{std::bit_cast<std::uint32_t>(weight)} << 32 | ~static_cast<std::uint32_t>(key);
+    }
+
+    /// Gives places to the largest of `more`, which it sorts. One pass over the places for all of them: one for each would take k
+    /// steps a weight where weights rise.
+    void insert(std::span<std::uint64_t> more) {
+        std::ranges::sort(more, std::greater<>());
+        std::int64_t old = k_, fresh = std::ssize(more);
+        const auto fresh_is_less = [&] { return old == 0 || more[static_cast<std::size_t>(fresh - 1)] < places_[old - 1]; };
+        while (old + fresh > k_) --(fresh_is_less() ? fresh : old);
+        while (fresh > 0) {
+            const std::int64_t last = old + fresh - 1;
+            places_[last] = fresh_is_less() ? more[static_cast<std::size_t>(--fresh)] : places_[--old];
+        }
     }
 
   private:

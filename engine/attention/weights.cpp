@@ -1,6 +1,7 @@
 #include "headwise/attention_weights.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -223,10 +224,13 @@ class WeightsSweep {
 
     void take_top(TopKeys top, std::int64_t key, const float* weights) const {
         std::uint64_t largest = call_.kernels.attention.largest(weights, top.bound_from(key), top.k());
+        std::array<std::uint64_t, kWeighedKeys> places;
+        std::size_t count = 0;
         for (; largest != 0; largest &= largest - 1) {
             const int i = std::countr_zero(largest);
-            top.insert(weights[i], static_cast<std::int32_t>(key + i));
+            places[count++] = TopKeys::place_of(weights[i], static_cast<std::int32_t>(key + i));
         }
+        if (count > 0) top.insert({places.data(), count});
     }
 
     void write_top(const TopKeys& top, std::int64_t b, std::int64_t h, std::int64_t q) const {
