@@ -60,9 +60,10 @@ class LogitRules {
         return score;
     }
 
-    /// Finite numbers below this count as this (AttentionArguments).
+    /// Finite numbers below kLowest count as that, those above kHighest as +Inf (AttentionArguments).
     static T bounded(T x) {
-        constexpr T kLowest = static_cast<T>(-0x1.62p+127);
+        constexpr T kLowest = static_cast<T>(-0x1.62p+127), kHighest = static_cast<T>(0x1.63p+127);
+        if (x > kHighest) return std::numeric_limits<T>::infinity();
         return std::isinf(x) || !(x < kLowest) ? x : kLowest;
     }
 

@@ -49,7 +49,7 @@ struct BlockMask {
 /// i + (keys of the sequence - queries of the sequence), or i where the options say top-left, and key position j. A bias or score
 /// of -Inf masks. Finite ones are numbers, however low: a row with a bias of -1e9 on all its keys is a mean of their values, one
 /// with -Inf on all of them is 0. To hide padding use lengths, a mask or -Inf. Below -2.35e38 (-0x1.62p127) a number is taken to be
-/// -2.35e38; logits above 2.35e38 are taken to be infinite.
+/// -2.35e38; above 2.36e38 (0x1.63p127) it is taken to be +Inf, and so is a logit.
 struct AttentionArguments {
     TensorView<const float, 4> query{};  ///< [batch, num_heads, query_length, head_dim]
     TensorView<const float, 4> key{};    ///< [batch, num_kv_heads, key_length, head_dim]

@@ -31,10 +31,10 @@ struct AttentionWeights {
 /// of the sum and is not listed.
 ///
 /// Without arguments.log_sum_exp (data null) the keys are swept twice, and the weights of a row sum to 1 within 1e-5 for any finite
-/// logits and any number of keys; with a sink, to 1 minus the sink's share, up to the rounding of the logits. With it, one sweep is
-/// enough, and the weights are e^(logit - log_sum_exp) for any log_sum_exp you pass, for example one merged over several key sets.
-/// A log_sum_exp that run() wrote is rounded to f32: weights are then off by a factor of up to 1 + |log_sum_exp| * 2^-24, 4e-6 at
-/// 64 and 6 % at 1e6. Weights below 2^-100 are 0.
+/// logits (AttentionArguments: of less than 2.36e38) and any number of keys; with a sink, to 1 minus the sink's share, up to the
+/// rounding of the logits. With it, one sweep is enough, and the weights are e^(logit - log_sum_exp) for any log_sum_exp you pass,
+/// for example one merged over several key sets. A log_sum_exp that run() wrote is rounded to f32: weights are then off by a factor
+/// of up to 1 + |log_sum_exp| * 2^-24, 4e-6 at 64 and 6 % at 1e6. Weights below 2^-100 are 0.
 ///
 /// No buffer but those of `results` grows with a length times a length. With the largest weights or key_means alone a sweep costs
 /// about half a run.

@@ -35,9 +35,11 @@ struct MultiHeadAttentionShape {
 };
 
 /// The multi-head attention layer: projections of query, key and value, attention of all heads in parallel, concatenation and
-/// output projection. What lies between the steps is kept for as many sequences at a time as the last cache holds, in a buffer
-/// from the library's pool. The same bits for any thread count and any batch. Immutable after construction: any number of threads
-/// may call forward() at once. forward() throws Error before anything is written.
+/// output projection. Intermediate results are kept for as many sequences at a time as the last cache holds, one at least: of each
+/// token its query, key, value and heads, in a buffer from the library's pool. The pool keeps buffers of up to 128 MiB (11,000
+/// tokens of 768 features); a longer sequence maps memory anew in each call. The same bits for any thread count and any batch.
+/// Immutable after construction: any number of threads may call forward() at once. forward() throws Error before anything is
+/// written.
 class MultiHeadAttention {
   public:
     /// Packs the weights for options.isa or else active_isa(), whatever that is later. Throws Error.

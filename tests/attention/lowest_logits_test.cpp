@@ -1,6 +1,8 @@
 // Masks made of the lowest number instead of -Inf: it is a number, and takes a key away only where the row sees larger logits.
+// And the other end of the range, where logits become infinite.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -54,6 +56,12 @@ struct Lowest {
         return is;
     }
 
+    /// Whether all that engine and reference compute is NaN, by a function and by a bias.
+    bool is_nan(LogitOf logit_of) const {
+        const auto all = [](const std::vector<float>& x) { return std::ranges::all_of(x, [](float y) { return std::isnan(y); }); };
+        return all(by_function(logit_of)) && all(by_bias(logit_of));
+    }
+
   private:
     std::vector<float> normal(std::int64_t count) {
         std::vector<float> result(static_cast<std::size_t>(count));
@@ -76,8 +84,13 @@ struct Lowest {
                                      bhsd(value.data(), 1, 1, kKeys, kDim), bhsd(exact.data(), 1, 1, queries_, kDim), {},
                                      arguments);
         double worst = 0;
-        for (std::size_t i = 0; i < out.size(); ++i) worst = std::fmax(worst, std::abs(static_cast<double>(out[i]) - exact[i]));
+        bool both_nan = true;
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            worst = std::fmax(worst, std::abs(static_cast<double>(out[i]) - exact[i]));
+            both_nan = both_nan && std::isnan(out[i]) == std::isnan(exact[i]);
+        }
         CHECK(worst < 3e-6);
+        CHECK(both_nan);
         return out;
     }
 
@@ -125,6 +138,21 @@ TEST_CASE("a row of nothing but the lowest numbers is the mean of the values") {
         const LogitOf apart = [](std::int64_t j) { return is_odd(j) ? -2.2e38f : kLowest; };
         CHECK(call.is_mean(call.by_function(apart), is_odd));
         CHECK(call.is_mean(call.by_bias(apart), is_odd));
+    }
+}
+
+TEST_CASE("the highest numbers are logits like others up to 2.35e38, and +Inf from 2.36e38 on") {
+    for (const std::int64_t queries : {1, 3, 40}) {
+        CAPTURE(queries);
+        const Lowest call(queries);
+        const LogitOf high = [](std::int64_t j) { return is_odd(j) ? 2.35e38f : 0.0f; };
+        CHECK(call.is_mean(call.by_function(high), is_odd));
+        CHECK(call.is_mean(call.by_bias(high), is_odd));
+        for (const LogitOf infinite : {LogitOf([](std::int64_t j) { return is_odd(j) ? 2.36e38f : 0.0f; }),
+                                       LogitOf([](std::int64_t j) { return is_odd(j) ? -kLowest : 0.0f; }),
+                                       LogitOf([](std::int64_t j) { return is_odd(j) ? kInf : 0.0f; })}) {
+            CHECK(call.is_nan(infinite));
+        }
     }
 }
 
