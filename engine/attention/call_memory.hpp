@@ -5,7 +5,7 @@
 
 #include "headwise/attention.hpp"
 
-/// What calls take beside the caller's tensors, where it grows with these: for programs that look first whether it fits.
+/// Memory that calls allocate in addition to the caller's tensors, for programs that check first whether a call fits.
 namespace headwise {
 
 /// Bytes that a RopeTable of these sizes keeps.

@@ -31,8 +31,8 @@ struct CaseArguments {
     /// memory on so many threads too: files first, then cases. Throws UsageError.
     std::vector<SuiteEntry> entries(const CheckFile& check_file, int threads) const;
 
-    /// Throws UsageError where files that are to be written are not apart from each other and from the files that the entries,
-    /// these or those of a suite, are read from.
+    /// Throws UsageError if two outputs are the same file, or if an output is a file that an entry, given here or part of a suite,
+    /// is read from.
     void check_apart(std::span<const NamedPath> outputs, std::span<const SuiteEntry> entries) const;
 };
 

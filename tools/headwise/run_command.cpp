@@ -111,7 +111,7 @@ std::array<std::int64_t, 4> weights_extents(const RunCall& call) {
     return {q[0], q[1], q[2], call.tensors.sizes.shape.key_length};
 }
 
-/// That the weights take beside the results.
+/// What the weights take in addition to the results.
 double weights_scratch(const RunArguments& arguments, const RunCall& call) {
     const AttentionShape& shape = call.tensors.sizes.shape;
     if (arguments.reference) {
@@ -162,7 +162,7 @@ void weigh_by_reference(const RunCall& call, const TensorView<const double, 4>& 
 }
 
 /// Elements that the naive loops make of one head: the keys that a row sees and their weights, in vectors that grow, and with RoPE
-/// queries and keys that are turned.
+/// the rotated queries and keys.
 std::size_t reference_elements(const RunCall& call) {
     const AttentionShape& shape = call.tensors.sizes.shape;
     const std::int64_t turned = call.rope ? (shape.query_length + shape.key_length) * shape.head_dim : 0;
