@@ -27,6 +27,9 @@ class RandomAttention {
     /// In a line, for people.
     std::string text() const;
 
+    /// Of the longest sequence that there is.
+    std::int64_t most_queries() const, most_keys() const;
+
     /// NaN in out and log_sum_exp.
     void clear_results();
 
@@ -49,7 +52,6 @@ class RandomAttention {
     /// Extents in any order of memory, with gaps; the memory is NaN.
     TensorView<float, 4> make_tensor(std::vector<float>& memory, const std::array<std::int64_t, 4>& extents);
     std::array<std::int64_t, 4> pair_extents();
-    std::int64_t most_queries() const, most_keys() const;
 
     RandomNumbers random_;
     bool ragged_ = false, paged_ = false, shares_ = false;

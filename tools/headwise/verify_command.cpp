@@ -15,20 +15,23 @@
 #include "progress_bar.hpp"
 #include "thread_team.hpp"
 #include "usage_error.hpp"
+#include "verify/result_digests.hpp"
 #include "verify_checks.hpp"
 
 namespace headwise::tools {
 namespace {
 
-constexpr std::int64_t kCalls = 15000;      // of each ISA, unless told otherwise
-constexpr double kSeconds = 45;             // for the random calls of all ISAs, unless told how many
-constexpr int kLeastThreads = 4;            // even where there are fewer cores
-constexpr std::int64_t kCallsPerStep = 50;  // of the progress bar
+constexpr std::int64_t kCalls = 15000;         // of each ISA, unless told otherwise
+constexpr double kSeconds = 45;                // for the random calls of all ISAs, unless told how many
+constexpr std::int64_t kDigestedCalls = 1000;  // of each operation, unless told otherwise
+constexpr int kLeastThreads = 4;               // even where there are fewer cores
+constexpr std::int64_t kCallsPerStep = 50;     // of the progress bar
 
 struct VerifyArguments {
     std::uint64_t seed = 1;
     std::optional<std::int64_t> count;
     std::optional<int> threads;
+    bool digest = false;
 };
 
 /// Puts the ISA back that was active before.
@@ -42,6 +45,16 @@ class IsaKeeper {
   private:
     Isa before_;
 };
+
+/// On the given ISAs in turn.
+template <class Function>
+void on_each(const std::vector<Isa>& isas, const Function& function) {
+    const IsaKeeper keeper;
+    for (const Isa isa : isas) {
+        set_isa(isa);
+        function();
+    }
+}
 
 class Verification {
   public:
@@ -59,11 +72,7 @@ class Verification {
     void run() {
         const double start = now();
         print(check_header());
-        const IsaKeeper keeper;
-        for (const Isa isa : isas_) {
-            set_isa(isa);
-            run_active();
-        }
+        on_each(isas_, [&] { run_active(); });
         print(fmt::format("{}{:.0f} s\n", check_notes(), now() - start));
         if (failed_ > 0) throw std::runtime_error(fmt::format("{} of {} checks failed", failed_, checks_));
     }
@@ -114,6 +123,34 @@ class Verification {
     int checks_ = 0, failed_ = 0;
 };
 
+/// For each ISA a digest of each operation's results, and one of all.
+void print_digests(const VerifyArguments& arguments, const std::vector<Isa>& isas) {
+    constexpr const char* kColumns = "{:<8} {:<10} {:>6}  {}\n";
+    ThreadTeam team(arguments.threads.value_or(std::max(kLeastThreads, cpu_info().logical_cores)));
+    const std::int64_t count = arguments.count.value_or(kDigestedCalls);
+    ProgressBar progress(static_cast<int>(std::ssize(isas) * std::ssize(digested_operations())));
+    fmt::print(fmt::runtime(kColumns), "ISA", "operation", "calls", "digest");
+    on_each(isas, [&] {
+        const std::string_view isa = isa_name(active_isa());
+        const auto print = [&](std::string_view name, std::int64_t calls, const Digest& digest) {
+            progress.clear();
+            fmt::print(fmt::runtime(kColumns), isa, name, calls, digest.text());
+            std::fflush(stdout);
+        };
+        Digest all;
+        for (const DigestedOperation& operation : digested_operations()) {
+            const Digest digest = result_digest(operation, arguments.seed, count, team, [&](std::int64_t done) {
+                if (done % kCallsPerStep == 0)
+                    progress.show(fmt::format("{}, {}: {} of {} calls", isa, operation.name, done, count));
+            });
+            progress.advance();
+            print(operation.name, count, digest);
+            all.add(digest.value());
+        }
+        print("all", count * std::ssize(digested_operations()), all);
+    });
+}
+
 /// CLI11 reads numbers in this way, too, but takes what is too large for the largest of the type.
 template <class T, T least>
 std::string refuse_overflow(const std::string& text) {
@@ -131,8 +168,12 @@ void verify(const VerifyArguments& arguments, const std::string& isa) {
         throw UsageError(fmt::format("--count is {}: expected at least 1", *arguments.count));
     if (arguments.threads) check_threads({*arguments.threads});
     choose_isa(isa);
-    Verification(arguments, isa.empty() ? std::vector(available_isas().begin(), available_isas().end()) : std::vector{active_isa()})
-        .run();
+    const std::vector<Isa> isas =
+        isa.empty() ? std::vector(available_isas().begin(), available_isas().end()) : std::vector{active_isa()};
+    if (arguments.digest)
+        print_digests(arguments, isas);
+    else
+        Verification(arguments, isas).run();
 }
 
 }  // namespace
@@ -154,6 +195,12 @@ void add_verify_command(CLI::App& program) {
         ->type_name("N")
         ->check(refuse_overflow<std::int64_t, 1>);
     command->add_option("--threads", arguments->threads, "threads (default: as many as cores, at least 4)")->type_name("N");
+    command->add_flag(
+        "--digest", arguments->digest,
+        fmt::format(
+            "instead of checking, print a digest of the bits of all results, for each ISA, of {} calls of each operation or as "
+            "--count says: equal digests mean equal bits",
+            kDigestedCalls));
     const auto isa = std::make_shared<std::string>();
     command->add_option("--isa", *isa, "check these kernels alone: scalar, sse4.2, avx2, avx512, neon (default: all available)")
         ->type_name("NAME");

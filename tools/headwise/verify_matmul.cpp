@@ -6,55 +6,19 @@
 
 #include "accuracy.hpp"
 #include "headwise/cpu.hpp"
-#include "headwise/matmul.hpp"
 #include "headwise/reference.hpp"
-#include "random_numbers.hpp"
 #include "thread_team.hpp"
+#include "verify/random_product.hpp"
 #include "verify_attention.hpp"
 #include "verify_checks.hpp"
 
 namespace headwise::tools {
 namespace {
 
-struct RandomProduct {
-    std::int64_t m = 1, n = 1, k = 1;
-    bool transpose_a = false, transpose_b = false, packed = false;
-
-    std::string text() const {
-        return fmt::format("m {} n {} k {}{}{}{}", m, n, k, transpose_a ? ", a transposed" : "",
-                           transpose_b ? ", b transposed" : "", packed ? ", b packed" : "");
-    }
-};
-
-RandomProduct random_product(RandomNumbers& random) {
-    constexpr std::int64_t kMost[] = {1, 8, 33, 100, 250};
-    const auto extent = [&] { return random.between(1, random.one_of(kMost)); };
-    RandomProduct product;
-    product.m = extent(), product.n = extent(), product.k = extent();
-    product.transpose_a = random.chance(0.3), product.transpose_b = random.chance(0.3), product.packed = random.chance(0.3);
-    return product;
-}
-
-template <class T>
-TensorView<const T, 2> matrix(const std::vector<T>& values, std::int64_t rows, std::int64_t columns, bool transpose) {
-    if (!transpose) return {values.data(), {rows, columns}};
-    return {values.data(), {rows, columns}, {1, rows}};
-}
-
-std::vector<float> random_values(std::int64_t size, RandomNumbers& random) {
-    std::vector<float> values(static_cast<std::size_t>(size));
-    for (float& value : values) value = random.normal();
-    return values;
-}
-
 std::vector<float> engine_product(const RandomProduct& p, const TensorView<const float, 2>& a, const TensorView<const float, 2>& b,
                                   int max_threads) {
     std::vector<float> c(static_cast<std::size_t>(p.m * p.n));
-    const MatmulOptions options{.max_threads = max_threads};
-    if (p.packed)
-        matmul(a, PackedMatrix(b), {c.data(), {p.m, p.n}}, options);
-    else
-        matmul(a, b, {c.data(), {p.m, p.n}}, options);
+    p.run(a, b, c, {.max_threads = max_threads});
     return c;
 }
 
@@ -74,15 +38,15 @@ ResultErrors matrix_errors(const std::vector<float>& engine, const std::vector<f
 /// Values drawn anew; on one thread and on all of the arena.
 ResultErrors run_product(const RandomProduct& p, RandomNumbers& random) {
     const std::vector<float> a = random_values(p.m * p.k, random), b = random_values(p.k * p.n, random);
-    const TensorView<const float, 2> a_view = matrix(a, p.m, p.k, p.transpose_a), b_view = matrix(b, p.k, p.n, p.transpose_b);
+    const TensorView<const float, 2> a_view = p.a(a), b_view = p.b(b);
     const std::vector<float> engine = engine_product(p, a_view, b_view, 1), on_all = engine_product(p, a_view, b_view, 0);
 
     std::vector<float> naive(engine.size());
     reference::matmul<float>(a_view, b_view, {naive.data(), {p.m, p.n}});
     const std::vector<double> wide_a = widened(a), wide_b = widened(b);
     std::vector<double> exact(engine.size());
-    reference::matmul<double>(matrix(wide_a, p.m, p.k, p.transpose_a), matrix(wide_b, p.k, p.n, p.transpose_b),
-                              {exact.data(), {p.m, p.n}});
+    reference::matmul<double>(RandomProduct::matrix(wide_a, p.m, p.k, p.transpose_a),
+                              RandomProduct::matrix(wide_b, p.k, p.n, p.transpose_b), {exact.data(), {p.m, p.n}});
     ResultErrors errors = matrix_errors(engine, naive, exact);
     if (std::memcmp(engine.data(), on_all.data(), engine.size() * sizeof(float)) != 0)
         errors.wrong = "other bits with another number of threads";
@@ -112,7 +76,7 @@ CheckResult verify_matmul(std::uint64_t seed, ThreadTeam& team) {
     CheckResult result{.isa = active_isa(), .check = "matmul", .things = "random products", .allowed = 100, .unit = "%"};
     RandomNumbers random(seed);
     for (int i = 0; i < kProducts; ++i) {
-        RandomProduct product = random_product(random);
+        RandomProduct product(random);
         if (i == 0) product.m = 301, product.n = 402, product.k = 503;
         const ResultErrors errors = team.run([&] { return product_errors(product, random); });
         result.add(percentage(errors), [&] {
