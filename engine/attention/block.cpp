@@ -126,10 +126,11 @@ void PreparedBlock::set_masks() {
         rules_.key_block = a.block_mask.key_block;
     }
     // Keys that sequences share come before all of their trees.
-    const Sequence& sequence = first().sequence;
-    if (!a.tree_parents.data || first().schedule.key_end <= sequence.keys - sequence.queries) return;
+    if (!a.tree_parents.data) return;
+    const std::int64_t tree_begin = first_tree_key(a, first().sequence, positions_of(first()));
+    if (first().schedule.key_end <= tree_begin) return;
     rules_.parents = a.tree_parents.data + first().b * a.tree_parents.stride[0];
-    rules_.tree_begin = sequence.keys - sequence.queries;
+    rules_.tree_begin = tree_begin;
     rules_.queries = rows.queries;
 }
 
@@ -187,6 +188,7 @@ void PreparedBlock::set_keys() {
              .positions = positions.data
                               ? positions.data + first().sequence.key_batch * positions.stride[0] + first().sequence.first_key
                               : nullptr,
+             .first_position = positions_of(first()).first_key,
              .made = workspace_.angles(worker_),
              .turned = workspace_.turned(worker_)};
     keys.rope = &rope_;
@@ -209,12 +211,12 @@ void PreparedBlock::pack_queries() {
         const TensorView<const std::int32_t, 2>& positions = call_.arguments.query_positions;
         float* turned = workspace_.turned(worker_);
         for_places([&](const BlockPlace& place, std::int64_t begin, std::int64_t end) {
-            const std::int64_t offset = rules_of(place).offset();
+            const std::int64_t first_position = positions_of(place).first_query;
             const std::int32_t* given =
                 positions.data ? positions.data + place.sequence.query_batch * positions.stride[0] + place.sequence.first_query
                                : nullptr;
             for (std::int64_t i = begin; i < end; ++i, turned += block.head_dim) {
-                const std::int64_t position = given ? given[rows.queries[i]] : rows.queries[i] + offset;
+                const std::int64_t position = given ? given[rows.queries[i]] : first_position + rows.queries[i];
                 const float* angles = call_.kernels.rope.angles(*rope_.angles, std::abs(position), rope_.made);
                 const std::int64_t dims = rope_.angles->dims;
                 call_.kernels.rope.rotate(starts[i], turned, block.head_dim, angles, angles + dims / 2, dims, rope_.interleaved,

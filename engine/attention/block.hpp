@@ -42,6 +42,9 @@ class PreparedBlock {
     };
 
     const BlockPlace& first() const { return places_[0]; }
+    Positions positions_of(const BlockPlace& place) const {
+        return headwise::positions_of(call_.options, call_.arguments, place.sequence, place.b);
+    }
     PositionRules rules_of(const BlockPlace& place) const {
         return position_rules(call_.options, call_.arguments, place.sequence, place.b);
     }

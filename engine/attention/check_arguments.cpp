@@ -40,6 +40,13 @@ void check_each_length(const char* name, std::span<const std::int32_t> lengths, 
     for (std::int64_t b = 0; b < batch; ++b) check_range(name, b, lengths[static_cast<std::size_t>(b)], 0, most, meaning);
 }
 
+void check_first_positions(const char* name, std::span<const std::int64_t> positions, std::int64_t batch) {
+    if (positions.empty()) return;
+    check_size(name, positions.size(), batch, "one for each sequence of the batch");
+    for (std::int64_t b = 0; b < batch; ++b)
+        check_range(name, b, positions[static_cast<std::size_t>(b)], -kMaxLength, kMaxLength, "a position");
+}
+
 void check_sums(const char* name, const PrefixSums& sums, std::int64_t batch, std::int64_t total, std::int64_t longest,
                 const char* total_name) {
     check_size(name, sums.size(), batch + 1, "0 and one sum for each sequence of the batch");
@@ -204,6 +211,12 @@ void check_shared_keys(const AttentionShape& shape, const AttentionArguments& a)
     const std::int64_t shared = a.shared_keys;
     if (shared == 0 || shape.batch == 0) return;
     check_repeated("key_positions", a.key_positions, shared);
+    for (std::size_t b = 1; b < a.first_key_positions.size(); ++b)
+        if (a.first_key_positions[b] != a.first_key_positions[0])
+            throw Error(at("first_key_positions", static_cast<std::int64_t>(b)) + " is " +
+                        std::to_string(a.first_key_positions[b]) + ", first_key_positions[0] is " +
+                        std::to_string(a.first_key_positions[0]) + ": the positions of shared_keys, " + std::to_string(shared) +
+                        ", must be the same");
     if (!is_paged(a)) {
         check_repeated("key", a.key, shared);
         return;
@@ -224,7 +237,7 @@ void check_shared_keys(const AttentionShape& shape, const AttentionArguments& a)
 void check_tree(const AttentionShape& shape, const AttentionArguments& a) {
     const TensorView<const std::int32_t, 2>& parents = a.tree_parents;
     if (!parents.data) return;
-    for (std::int64_t b = 0; b < shape.batch; ++b)
+    for (std::int64_t b = 0; b < shape.batch && a.first_query_positions.empty(); ++b)
         if (const Sequence s = sequence_at(a, b); s.keys < s.queries)
             throw Error("tree_parents is given, sequence " + std::to_string(b) + " has " + std::to_string(s.keys) +
                         " keys: expected at least " + std::to_string(s.queries) + ", as the queries are its last keys");
@@ -260,10 +273,12 @@ void check_rope(const AttentionShape& shape, const AttentionOptions& options, co
     check_positions("key_positions", a.key_positions, most);
     for (std::int64_t b = 0; b < shape.batch; ++b) {
         const Sequence s = sequence_at(a, b);
-        const std::int64_t first = position_rules(options, a, s, b).offset(), last = first + s.queries - 1;
-        const std::int64_t farthest =
-            std::max({a.key_positions.data ? 0 : s.keys - 1,
-                      a.query_positions.data || s.queries == 0 ? 0 : std::max(std::abs(first), std::abs(last))});
+        const Positions positions = positions_of(options, a, s, b);
+        const auto farthest_of = [](std::int64_t first, std::int64_t count) {
+            return count == 0 ? 0 : std::max(std::abs(first), std::abs(first + count - 1));
+        };
+        const std::int64_t farthest = std::max(a.key_positions.data ? 0 : farthest_of(positions.first_key, s.keys),
+                                               a.query_positions.data ? 0 : farthest_of(positions.first_query, s.queries));
         if (farthest >= most)
             throw Error("options.rope has " + std::to_string(most) + " positions: sequence " + std::to_string(b) + " goes up to " +
                         std::to_string(farthest));
@@ -290,6 +305,8 @@ void check_lengths(const AttentionShape& shape, const AttentionOptions& options,
     check_each_length("key_lengths", a.key_lengths, shape.batch, is_paged(a) ? kMaxLength : a.key.extent[2],
                       "the keys of the tensor");
     check_each_length("prefix_lengths", a.prefix_lengths, shape.batch, kMaxLength, "keys");
+    check_first_positions("first_query_positions", a.first_query_positions, shape.batch);
+    check_first_positions("first_key_positions", a.first_key_positions, shape.batch);
     if (a.shared_keys == 0) return;
     check_range("shared_keys", -1, a.shared_keys, 0, kMaxLength, "keys");
     if (!options.shared_prefix)
@@ -323,6 +340,8 @@ void check_inputs(const AttentionShape& shape, const AttentionOptions& options, 
     inputs.apart("cumulative_query_lengths", memory_range(a.cumulative_query_lengths.bytes()));
     inputs.apart("cumulative_key_lengths", memory_range(a.cumulative_key_lengths.bytes()));
     inputs.apart("prefix_lengths", memory_range(a.prefix_lengths));
+    inputs.apart("first_query_positions", memory_range(a.first_query_positions));
+    inputs.apart("first_key_positions", memory_range(a.first_key_positions));
     check_pages(shape, a, inputs);
     check_shared_keys(shape, a);
     check_tree(shape, a);

@@ -27,6 +27,7 @@ std::string variants_of(const AttentionOptions& o, const AttentionArguments& a) 
     add(!a.cumulative_query_lengths.empty(), "ragged");
     add(a.page_table.data != nullptr, "paged");
     add(a.shared_keys > 0, "shared prefix");
+    add(!a.first_query_positions.empty() || !a.first_key_positions.empty(), "first positions");
     add(o.rope != nullptr, "RoPE");
     add(!a.scales.empty(), "scale per head");
     add(o.softcap != 0, "softcap");

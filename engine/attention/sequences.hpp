@@ -38,18 +38,42 @@ struct KeyLimits {
     std::int64_t begin, end;
 };
 
+/// Where a sequence's tokens are: query i at first_query + i, key j at first_key + j.
+struct Positions {
+    std::int64_t first_query, first_key;
+
+    /// Query i is at the position of key i + this.
+    std::int64_t offset() const { return first_query - first_key; }
+};
+
+inline Positions positions_of(const AttentionOptions& options, const AttentionArguments& a, const Sequence& sequence,
+                              std::int64_t b) {
+    const auto i = static_cast<std::size_t>(b);
+    const bool top_left =
+        options.causal == Causal::none ? options.alignment == Alignment::top_left : options.causal == Causal::top_left;
+    const std::int64_t first_key = a.first_key_positions.empty() ? 0 : a.first_key_positions[i];
+    const std::int64_t aligned = first_key + (top_left ? 0 : sequence.keys - sequence.queries);
+    return {a.first_query_positions.empty() ? aligned : a.first_query_positions[i], first_key};
+}
+
+/// The key that the first node of the sequence's tree is: below 0 or beyond the last one where the call has other keys.
+inline std::int64_t first_tree_key(const AttentionArguments& a, const Sequence& sequence, const Positions& positions) {
+    return a.first_query_positions.empty() ? sequence.keys - sequence.queries : positions.offset();
+}
+
 /// The rules about positions, for one sequence: which keys a query sees beside what masks say.
 class PositionRules {
   public:
-    PositionRules(const AttentionOptions& options, std::int64_t queries, std::int64_t keys, std::int64_t prefix)
-        : causal_(options.causal != Causal::none), keys_(keys), prefix_(causal_ ? prefix : 0) {
-        const bool top_left = causal_ ? options.causal == Causal::top_left : options.alignment == Alignment::top_left;
-        offset_ = top_left ? 0 : keys - queries;
-        left_ = bound(options.window.left);
-        right_ = bound(options.window.right);
-    }
+    /// Keys at positions below `prefix` are seen by all queries.
+    PositionRules(const AttentionOptions& options, const Positions& positions, std::int64_t keys, std::int64_t prefix)
+        : causal_(options.causal != Causal::none),
+          keys_(keys),
+          prefix_(causal_ ? std::max<std::int64_t>(prefix - positions.first_key, 0) : 0),
+          offset_(positions.offset()),
+          left_(bound(options.window.left)),
+          right_(bound(options.window.right)) {}
 
-    /// Query i sits at position i + this.
+    /// Query i is at the position of key i + this.
     std::int64_t offset() const { return offset_; }
 
     bool limits() const { return causal_ || left_ >= 0 || right_ >= 0; }
@@ -92,12 +116,12 @@ class PositionRules {
     }
 
     bool causal_;
-    std::int64_t keys_, prefix_, offset_ = 0, left_, right_;
+    std::int64_t keys_, prefix_, offset_, left_, right_;  // counted in keys of the call
 };
 
 inline PositionRules position_rules(const AttentionOptions& options, const AttentionArguments& arguments, const Sequence& sequence,
                                     std::int64_t b) {
-    return {options, sequence.queries, sequence.keys,
+    return {options, positions_of(options, arguments, sequence, b), sequence.keys,
             arguments.prefix_lengths.empty() ? 0 : arguments.prefix_lengths[static_cast<std::size_t>(b)]};
 }
 
@@ -107,7 +131,8 @@ inline std::int64_t shared_keys_of(const AttentionOptions& options, const Attent
                                    std::int64_t b) {
     const std::int64_t shared = arguments.shared_keys;
     if (shared == 0 || sequence.queries == 0) return 0;
-    if (arguments.tree_parents.data && sequence.keys - sequence.queries < shared) return 0;
+    if (arguments.tree_parents.data && first_tree_key(arguments, sequence, positions_of(options, arguments, sequence, b)) < shared)
+        return 0;
     const PositionRules rules = position_rules(options, arguments, sequence, b);
     return rules.of(0).end >= shared && rules.of(sequence.queries - 1).begin == 0 ? shared : 0;
 }

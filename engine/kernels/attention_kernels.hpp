@@ -11,7 +11,8 @@ namespace headwise {
 struct RopeRows {
     const RopeAngles* angles;
     bool interleaved;
-    const std::int32_t* positions;  ///< of key j: positions[j]; null: j
+    const std::int32_t* positions;  ///< of key j: positions[j]; null: first_position + j
+    std::int64_t first_position;
     float* made;                    ///< [dims]: room for the angles of one position
     float* turned;                  ///< [kMaxTurnedKeys][head_dim]: the kernel's copies
 };

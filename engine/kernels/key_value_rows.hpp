@@ -130,7 +130,7 @@ void list_keys(const KeyValueRows& kv, std::int64_t head_dim, std::int64_t first
     const RopeRows& rope = *kv.rope;
     const std::int64_t left = kv.count - first, there = left < count ? left : count;
     for (std::int64_t i = 0; i < there; ++i) {
-        const std::int64_t position = rope.positions ? rope.positions[first + i] : first + i;
+        const std::int64_t position = rope.positions ? rope.positions[first + i] : rope.first_position + first + i;
         const float* cosines = angles_of(*rope.angles, position < 0 ? -position : position, rope.made);
         const std::int64_t dims = rope.angles->dims;
         float* turned = rope.turned + i * head_dim;

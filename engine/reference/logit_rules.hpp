@@ -56,7 +56,8 @@ class LogitRules {
         }
         if (rules_.bias.data) score += bounded(static_cast<T>(repeated_at(rules_.bias, b, h, i, j)));
         if (!rules_.alibi_slopes.empty())
-            score += static_cast<T>(of_head(rules_.alibi_slopes, h)) * static_cast<T>(j - sequences_.query_position(b, i));
+            score += static_cast<T>(of_head(rules_.alibi_slopes, h)) *
+                     static_cast<T>(sequences_.key_position(b, j) - sequences_.query_position(b, i));
         return score;
     }
 

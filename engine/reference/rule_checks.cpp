@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "engine/reference/checks.hpp"
 #include "engine/reference/repeated.hpp"
@@ -106,11 +107,12 @@ void check_tokens(const char* name, const TensorView<const std::int32_t, 2>& vie
     checked_range(name, view);
 }
 
-void check_tree(const TensorView<const std::int32_t, 2>& parents, const Sequences& sequences) {
+void check_tree(const AttentionArguments& rules, const Sequences& sequences) {
+    const TensorView<const std::int32_t, 2>& parents = rules.tree_parents;
     if (!parents.data) return;
     check_tokens("tree_parents", parents, sequences.count(), sequences.most_queries());
     for (std::int64_t b = 0; b < sequences.count(); ++b) {
-        if (sequences.keys(b) < sequences.queries(b))
+        if (rules.first_query_positions.empty() && sequences.keys(b) < sequences.queries(b))
             throw Error("tree_parents is given, sequence " + std::to_string(b) + " has " + std::to_string(sequences.keys(b)) +
                         " keys: expected at least " + std::to_string(sequences.queries(b)) + ", its queries being its last keys");
         for (std::int64_t i = 0; i < sequences.queries(b); ++i)
@@ -199,13 +201,16 @@ void check_rules(const Extents4& query, const Extents4& key, const AttentionOpti
     check_pairs("mask", rules.mask, batch, heads, queries, kQueries, keys, kKeys);
     check_pairs("mask_bits", rules.mask_bits, batch, heads, queries, kQueries, (keys + 7) / 8, "a byte for each 8 keys");
     check_block_mask(rules.block_mask, batch, heads, queries, keys);
+    for (const auto& [name, positions] : {std::pair{"first_query_positions", rules.first_query_positions},
+                                          std::pair{"first_key_positions", rules.first_key_positions}})
+        if (!positions.empty()) check_size(name, positions.size(), batch, "one for each sequence");
     if (!rules.prefix_lengths.empty()) {
         check_size("prefix_lengths", rules.prefix_lengths.size(), batch, "one for each sequence");
         for (std::int64_t b = 0; b < batch; ++b)
             check_at_least("prefix_lengths[" + std::to_string(b) + "]", rules.prefix_lengths[static_cast<std::size_t>(b)], 0,
                            "a number of keys");
     }
-    check_tree(rules.tree_parents, sequences);
+    check_tree(rules, sequences);
 }
 
 }  // namespace headwise::reference

@@ -50,13 +50,26 @@ std::int64_t Sequences::most_keys() const {
     return most;
 }
 
+std::int64_t Sequences::key_position(std::int64_t b, std::int64_t j) const {
+    return j + (rules_.first_key_positions.empty() ? 0 : rules_.first_key_positions[static_cast<std::size_t>(b)]);
+}
+
+std::int64_t Sequences::query_position(std::int64_t b, std::int64_t i) const {
+    if (!rules_.first_query_positions.empty()) return i + rules_.first_query_positions[static_cast<std::size_t>(b)];
+    return key_position(b, top_left_ ? i : i + keys(b) - queries(b));
+}
+
+std::int64_t Sequences::first_tree_key(std::int64_t b) const {
+    return rules_.first_query_positions.empty() ? keys(b) - queries(b) : query_position(b, 0) - key_position(b, 0);
+}
+
 std::int64_t Sequences::query_rope_position(std::int64_t b, std::int64_t i) const {
     if (!rules_.query_positions.data) return query_position(b, i);
     return repeated_at(rules_.query_positions, packed_queries() ? 0 : b, first_query(b) + i);
 }
 
 std::int64_t Sequences::key_rope_position(std::int64_t b, std::int64_t j) const {
-    if (!rules_.key_positions.data) return j;
+    if (!rules_.key_positions.data) return key_position(b, j);
     return repeated_at(rules_.key_positions, packed_keys() ? 0 : b, first_key(b) + j);
 }
 

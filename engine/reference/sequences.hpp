@@ -37,8 +37,11 @@ class Sequences {
     std::int64_t most_queries() const;  ///< of any sequence
     std::int64_t most_keys() const;
 
-    /// Where query i stands among the keys' positions 0, 1, ...; below 0 where there are more queries than keys.
-    std::int64_t query_position(std::int64_t b, std::int64_t i) const { return top_left_ ? i : i + keys(b) - queries(b); }
+    std::int64_t key_position(std::int64_t b, std::int64_t j) const;
+    /// Below that of the first key where there are more queries than keys.
+    std::int64_t query_position(std::int64_t b, std::int64_t i) const;
+    /// Key j is node j - this of the sequence's tree.
+    std::int64_t first_tree_key(std::int64_t b) const;
     /// Which positions RoPE turns a query and a key for. Given positions lie as the tokens do: packed tokens have packed positions.
     std::int64_t query_rope_position(std::int64_t b, std::int64_t i) const;
     std::int64_t key_rope_position(std::int64_t b, std::int64_t j) const;

@@ -24,11 +24,13 @@ void Visibility::list_keys(std::int64_t b, std::int64_t h, std::int64_t i, std::
 
 /// Causal, prefix and window: what they leave is a range, empty if end <= begin.
 Visibility::KeyRange Visibility::position_rules_allow(std::int64_t b, std::int64_t i) const {
-    const std::int64_t keys = sequences_.keys(b), position = sequences_.query_position(b, i);
+    // Counted in keys of the call, the first of which is 0.
+    const std::int64_t keys = sequences_.keys(b), first = sequences_.key_position(b, 0),
+                       position = sequences_.query_position(b, i) - first;
     KeyRange range{0, keys};
     if (options_.causal != Causal::none) {
         const std::int64_t prefix = rules_.prefix_lengths.empty() ? 0 : rules_.prefix_lengths[static_cast<std::size_t>(b)];
-        range.end = std::min(keys, std::max(position + 1, prefix));
+        range.end = std::clamp<std::int64_t>(std::max(position + 1, prefix - first), 0, keys);
     }
     // Compared so that a bound may be as large as its type: position - left and position + right could overflow.
     const auto [left, right] = options_.window;
@@ -49,9 +51,9 @@ bool Visibility::masks_allow(std::int64_t b, std::int64_t h, std::int64_t i, std
     return !rules_.tree_parents.data || tree_allows(b, i, j);
 }
 
-/// The queries are the sequence's last keys: each sees all keys before them, its ancestors and itself.
+/// The queries are keys, too, of which the call may have only some: each sees all keys before them, its ancestors and itself.
 bool Visibility::tree_allows(std::int64_t b, std::int64_t i, std::int64_t j) const {
-    const std::int64_t node = j - (sequences_.keys(b) - sequences_.queries(b));
+    const std::int64_t node = j - sequences_.first_tree_key(b);
     if (node < 0) return true;
     std::int64_t ancestor = i;
     while (ancestor > node) ancestor = repeated_at(rules_.tree_parents, b, ancestor);  // parents come before their children

@@ -45,11 +45,12 @@ struct BlockMask {
 /// The four tensors are [batch, heads, length, dim] in this order with any strides between, the last one 1. Extents of 1 where
 /// "or 1" is said are repeated, as is any extent by a stride of 0; nothing is expanded.
 ///
-/// One logit is: scale * <query, key>; softcap; score function; + bias, + ALiBi; masked. Position rules use query position
-/// i + (keys of the sequence - queries of the sequence), or i where the options say top-left, and key position j. A bias or score
-/// of -Inf masks. Finite ones are numbers, however low: a row with a bias of -1e9 on all its keys is a mean of their values, one
-/// with -Inf on all of them is 0. To hide padding use lengths, a mask or -Inf. Below -2.35e38 (-0x1.62p127) a number is taken to be
-/// -2.35e38; above 2.36e38 (0x1.63p127) it is taken to be +Inf, and so is a logit.
+/// One logit is: scale * <query, key>; softcap; score function; + bias, + ALiBi; masked. Causal, window, prefix, ALiBi and RoPE
+/// compare positions: key j is at j and query i at i + (keys of the sequence - queries of the sequence), or at i where the options
+/// say top-left, unless first_query_positions and first_key_positions say otherwise. A bias or score of -Inf masks. Finite ones are
+/// numbers, however low: a row with a bias of -1e9 on all its keys is a mean of their values, one with -Inf on all of them is 0. To
+/// hide padding use lengths, a mask or -Inf. Below -2.35e38 (-0x1.62p127) a number is taken to be -2.35e38; above 2.36e38
+/// (0x1.63p127) it is taken to be +Inf, and so is a logit.
 struct AttentionArguments {
     TensorView<const float, 4> query{};  ///< [batch, num_heads, query_length, head_dim]
     TensorView<const float, 4> key{};    ///< [batch, num_kv_heads, key_length, head_dim]
@@ -70,12 +71,19 @@ struct AttentionArguments {
     /// size, dim], key j of sequence b is row j % page size of page page_table[b, j / page size]. With key_lengths.
     TensorView<const std::int32_t, 2> page_table{};
 
+    /// [batch]: sequence b's query i is at position first_query_positions[b] + i, its key j at first_key_positions[b] + j, each
+    /// within 2^40 of 0. Without the first the queries are aligned with the sequence's keys, as options.causal or options.alignment
+    /// says, wherever these are; without the second keys start at 0. So a call may attend to any range of a sequence's keys (a
+    /// chunk of a prompt, a part that another machine holds, what a window left of a cache), and merge_states() of such calls is
+    /// attention over all of them. Masks, biases and score functions still count keys from the first of the call.
+    std::span<const std::int64_t> first_query_positions{}, first_key_positions{};
+
     /// The first shared_keys keys of every sequence are the same memory: a prefix that many sequences have in common, as a system
     /// prompt is. They are read once for all the sequences rather than once for each ("cascade attention"); the result is that of
     /// shared_keys = 0 up to rounding, and key j is still key j to every rule. With options.shared_prefix. No sequence has fewer
     /// keys. Either page_table is given, shared_keys is a multiple of the page size and the first shared_keys / page size entries
-    /// of all its rows are the same; or key and value have a batch of 1 or a batch stride of 0. So has key_positions, if given.
-    /// Not with cumulative_key_lengths.
+    /// of all its rows are the same; or key and value have a batch of 1 or a batch stride of 0. So has key_positions, if given;
+    /// first_key_positions, if given, are all the same. Not with cumulative_key_lengths.
     ///
     /// A sequence joins the others where options.causal, options.window and prefix_lengths let all of its queries see all the
     /// shared keys, and none of these is a node of its tree; any other one reads its keys by itself, as without. The shared part's
@@ -101,11 +109,12 @@ struct AttentionArguments {
     /// The same as bits: key j is bit j % 8 (the lowest is 0) of byte j / 8. The last extent is (key_length + 7) / 8.
     TensorView<const std::uint8_t, 4> mask_bits{};
     BlockMask block_mask{};
-    /// [batch]: keys 0 .. prefix_lengths[b] - 1 are seen by all queries of the sequence, however options.causal says ("prefix LM").
+    /// [batch]: keys at positions below prefix_lengths[b] are seen by all queries of the sequence, whatever options.causal says
+    /// ("prefix LM").
     std::span<const std::int32_t> prefix_lengths{};
     /// [batch or 1, query_length]: the queries are nodes of a tree, given by the parent's index, -1 for a root; a parent comes
-    /// before its children. They are the sequence's last keys. A query sees what comes before all of them, its ancestors, and
-    /// itself.
+    /// before its children. They are the sequence's last keys, or with first_query_positions the keys at the queries' positions, of
+    /// which there may be none. A query sees what comes before all of them, its ancestors, and itself.
     TensorView<const std::int32_t, 2> tree_parents{};
 
     // ---- More results

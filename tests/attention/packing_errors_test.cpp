@@ -70,6 +70,21 @@ TEST_CASE("sums of lengths, of either width") {
         });
 }
 
+TEST_CASE("where positions start") {
+    for (const Packing packing : {Packing::padded, Packing::ragged, Packing::paged})
+        check_mistakes(kSequences, {.packing = packing},
+                       std::vector<Mistake>{
+                           {[](auto& c) { c.arguments.first_query_positions = wide({7}); },
+                            {"first_query_positions.size() is 1", "expected 2", "one for each sequence"}},
+                           {[](auto& c) { c.arguments.first_key_positions = wide({0, 1, 2}); },
+                            {"first_key_positions.size() is 3", "expected 2", "one for each sequence"}},
+                           {[](auto& c) { c.arguments.first_query_positions = wide({0, (std::int64_t{1} << 40) + 1}); },
+                            {"first_query_positions[1] is 1099511627777", "expected -1099511627776 to 1099511627776"}},
+                           {[](auto& c) { c.arguments.first_key_positions = wide({std::numeric_limits<std::int64_t>::min(), 0}); },
+                            {"first_key_positions[0] is -9223372036854775808", "expected -1099511627776 to"}},
+                       });
+}
+
 TEST_CASE("without a plan, sums whose differences exceed 64 bits are named as well") {
     constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max(), kLeast = std::numeric_limits<std::int64_t>::min();
     VariantCall call(all_variants().back(), kSequences, {.packing = Packing::ragged});
@@ -151,6 +166,8 @@ const Overlap kOverlaps[] = {
     {"query_lengths", Packing::padded, [](auto& a, float* m) { a.query_lengths = two_lengths(m); }},
     {"key_lengths", Packing::padded, [](auto& a, float* m) { a.key_lengths = two_lengths(m), a.tree_parents = {}; }},
     {"prefix_lengths", Packing::padded, [](auto& a, float* m) { a.prefix_lengths = two_lengths(m); }},
+    {"first_query_positions", Packing::padded, [](auto& a, float* m) { a.first_query_positions = {as<std::int64_t>(m), 2}; }},
+    {"first_key_positions", Packing::padded, [](auto& a, float* m) { a.first_key_positions = {as<std::int64_t>(m), 2}; }},
     {"page_table", Packing::paged, [](auto& a, float* m) { a.page_table = {as<std::int32_t>(m), {2, 1}}; }},
 };
 

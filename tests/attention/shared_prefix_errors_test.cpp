@@ -31,6 +31,11 @@ TEST_CASE("shared keys in pages") {
                  c.arguments.key_positions.stride[0] = 1;
              },
              {"shared_keys is 32", "key_positions.stride[0] is 1", "key_positions.extent[0] is 3", "expected a stride of 0"}},
+            {[](auto& c) {
+                 static const std::vector<std::int64_t> positions{5, 5, 6};
+                 c.arguments.first_key_positions = positions;
+             },
+             {"first_key_positions[2] is 6", "first_key_positions[0] is 5", "shared_keys, 32", "must be the same"}},
         });
 }
 

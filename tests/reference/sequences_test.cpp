@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <numeric>
@@ -210,6 +211,76 @@ TEST_CASE_TEMPLATE("masks count within a sequence: a tree and a prefix for each 
                                                                                                        1, 1, 1, 1, 0,  //
                                                                                                        1, 1, 1, 1, 0,  //
                                                                                                        1, 1, 1, 1, 1});
+}
+
+TEST_CASE_TEMPLATE("what a query sees and ALiBi adds follows from positions, wherever they start", T, float, double) {
+    const std::vector<T> query(3, 0), key(4, 0);
+    const std::vector<float> slope = {0.5f};
+    const auto weights_of = [&](const AttentionOptions& options, std::int64_t first_query, std::int64_t first_key,
+                                bool alibi = false) {
+        std::vector<T> weights(3 * 4);
+        reference::attention_weights<T>({query.data(), {1, 1, 3, 1}}, {key.data(), {1, 1, 4, 1}}, {weights.data(), {1, 1, 3, 4}},
+                                        options,
+                                        {.first_query_positions = {&first_query, 1},
+                                         .first_key_positions = {&first_key, 1},
+                                         .alibi_slopes = alibi ? std::span<const float>(slope) : std::span<const float>()});
+        return weights;
+    };
+    const auto seen_of = [&](const AttentionOptions& options, std::int64_t first_query, std::int64_t first_key) {
+        std::vector<T> weights = weights_of(options, first_query, first_key);
+        for (T& weight : weights) weight = weight > 0 ? 1 : 0;
+        return weights;
+    };
+    // Queries at 100, 101, 102; keys at 99 .. 102, and at 102 .. 105.
+    for (const Causal causal : {Causal::top_left, Causal::bottom_right}) {
+        CHECK(seen_of({.causal = causal}, 100, 99) == std::vector<T>{1, 1, 0, 0,  //
+                                                                     1, 1, 1, 0,  //
+                                                                     1, 1, 1, 1});
+        CHECK(seen_of({.causal = causal}, 100, 102) == std::vector<T>{0, 0, 0, 0,  //
+                                                                      0, 0, 0, 0,  //
+                                                                      1, 0, 0, 0});
+    }
+    CHECK(seen_of({.window = {.left = 1, .right = 0}}, -100, -102) == std::vector<T>{0, 1, 1, 0,  //
+                                                                                     0, 0, 1, 1,  //
+                                                                                     0, 0, 0, 1});
+    CHECK(seen_of({.window = {.left = 1}}, 200, 100) == std::vector<T>(12, 0));
+    // Logits of -0.5 * (query position - key position): weights in the ratio of e^0.5 from key to key.
+    const std::vector<T> alibi = weights_of({}, 100, 90, true);
+    for (std::size_t i = 0; i + 1 < alibi.size(); ++i)
+        if (i % 4 != 3) CHECK(std::abs(static_cast<double>(alibi[i + 1] / alibi[i]) - std::exp(0.5)) < 1e-5);
+}
+
+TEST_CASE_TEMPLATE("keys at positions below the prefix are seen by all, nodes of a tree are at their queries' positions", T, float,
+                   double) {
+    const std::vector<T> query(3, 0), key(4, 0);
+    const Lengths prefix = {101}, parents = {-1, 0, 0};
+    const auto seen_of = [&](std::int64_t first_query, std::int64_t first_key, bool tree) {
+        std::vector<T> weights(3 * 4);
+        AttentionArguments rules{.first_query_positions = {&first_query, 1}, .first_key_positions = {&first_key, 1}};
+        if (tree)
+            rules.tree_parents = {parents.data(), {1, 3}};
+        else
+            rules.prefix_lengths = prefix;
+        reference::attention_weights<T>({query.data(), {1, 1, 3, 1}}, {key.data(), {1, 1, 4, 1}}, {weights.data(), {1, 1, 3, 4}},
+                                        {.causal = tree ? Causal::none : Causal::bottom_right}, rules);
+        for (T& weight : weights) weight = weight > 0 ? 1 : 0;
+        return weights;
+    };
+    // Keys at 99 .. 102, of which those at 99 and 100 are below 101.
+    CHECK(seen_of(99, 99, false) == std::vector<T>{1, 1, 0, 0,  //
+                                                   1, 1, 0, 0,  //
+                                                   1, 1, 1, 0});
+    CHECK(seen_of(99, 101, false) == std::vector<T>{0, 0, 0, 0,  //
+                                                    0, 0, 0, 0,  //
+                                                    1, 0, 0, 0});
+    // The nodes are the keys at 100, 101 and 102: the last three, the first two, or none at all.
+    CHECK(seen_of(100, 99, true) == std::vector<T>{1, 1, 0, 0,  //
+                                                   1, 1, 1, 0,  //
+                                                   1, 1, 0, 1});
+    CHECK(seen_of(100, 101, true) == std::vector<T>{0, 0, 0, 0,  //
+                                                    1, 0, 0, 0,  //
+                                                    0, 1, 0, 0});
+    CHECK(seen_of(100, 96, true) == std::vector<T>(12, 1));
 }
 
 }  // namespace

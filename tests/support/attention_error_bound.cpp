@@ -259,7 +259,7 @@ class HeadBound {
         }
         if (!arguments_.alibi_slopes.empty())
             add(static_cast<double>(arguments_.alibi_slopes[static_cast<std::size_t>(h_)]) *
-                static_cast<double>(j - call_.sequences.query_position(b_, i)));
+                static_cast<double>(call_.sequences.key_position(b_, j) - call_.sequences.query_position(b_, i)));
         if (!(magnitude(s.x) / std::numbers::ln2 < kRange)) in_range_ = false;
         row_.add(s.x, s.error);
         return true;

@@ -32,7 +32,8 @@ std::int64_t units(std::int64_t length, std::int64_t unit) {
 
 }  // namespace
 
-RandomAttention::RandomAttention(std::uint64_t seed, std::uint64_t draw, double cost) : random_(seed) {
+RandomAttention::RandomAttention(std::uint64_t seed, std::uint64_t draw, double cost, FirstPositions first_positions)
+    : random_(seed) {
     draw_shape(cost);
     draw_options();
     draw_lengths();
@@ -43,6 +44,7 @@ RandomAttention::RandomAttention(std::uint64_t seed, std::uint64_t draw, double 
     draw_masks();
     if (chance()) draw_tree();
     if (chance()) draw_rope();
+    draw_first_positions(seed, first_positions);
     fill_values(seed * 1000003 + draw);
     spoil_unused();
     clear_results();
@@ -284,6 +286,29 @@ void RandomAttention::draw_rope() {
                                             paged_ ? most_keys() : arguments.key.extent[2]);
 }
 
+/// From a stream of its own, so that everything else about the call is the same with and without.
+void RandomAttention::draw_first_positions(std::uint64_t seed, FirstPositions which) {
+    RandomNumbers random(~seed);
+    if (which == FirstPositions::none || (which == FirstPositions::sometimes && !random.chance(0.15))) return;
+    const bool keys_move = random.chance(0.7), queries_move = random.chance(0.7);
+    // As far as the table of angles goes; queries in the neighbourhood of where they are aligned.
+    const std::int64_t most = options.rope ? options.rope->positions() : 3000;
+    const auto within = [&](std::int64_t first, std::int64_t count) {
+        return std::clamp(first, 1 - most, most - std::max<std::int64_t>(count, 1));
+    };
+    const std::int64_t common = random.between(-most, most);
+    for (std::size_t b = 0; b < query_counts_.size(); ++b) {
+        const std::int64_t queries = query_counts_[b], keys = key_counts_[b];
+        const std::int64_t first_key =
+            keys_move ? within(shares_ ? common : random.between(-most, most), shares_ ? shape.key_length : keys) : 0;
+        first_key_positions_.push_back(first_key);
+        first_query_positions_.push_back(within(first_key + keys - queries + random.between(-queries - 5, keys + 5), queries));
+    }
+    if (keys_move) arguments.first_key_positions = first_key_positions_;
+    // Where keys move, queries aligned with them may leave the table.
+    if (queries_move || options.rope) arguments.first_query_positions = first_query_positions_;
+}
+
 void RandomAttention::fill_values(std::uint64_t seed) {
     RandomNumbers random(seed);
     const auto fill = [&](const TensorView<const float, 4>& view, float deviation) {
@@ -357,6 +382,8 @@ std::string RandomAttention::text() const {
     add(options.shared_prefix, fmt::format("shared={}", a.shared_keys));
     add(!a.query_lengths.empty() || ragged_, fmt::format("queries={}", fmt::join(query_counts_, ":")));
     add(!a.key_lengths.empty() || ragged_, fmt::format("keys={}", fmt::join(key_counts_, ":")));
+    add(!a.first_query_positions.empty(), fmt::format("first_queries={}", fmt::join(a.first_query_positions, ":")));
+    add(!a.first_key_positions.empty(), fmt::format("first_keys={}", fmt::join(a.first_key_positions, ":")));
     add(!prefixes_.empty(), fmt::format("prefix={}", fmt::join(prefixes_, ":")));
     const auto pairs = [&](const auto& view, const char* name) {
         add(view.data != nullptr, fmt::format("{}={}", name, fmt::join(view.extent, "x")));

@@ -15,8 +15,12 @@ namespace headwise::tools {
 /// worse. What it points to is in itself; it stays where it was made.
 class RandomAttention {
   public:
+    /// Whether positions start elsewhere than at the first key.
+    enum class FirstPositions { none, sometimes, always };
+
     /// What `seed` stands for, with the values of all tensors from `draw`. Small: of at most about `cost` multiply-adds.
-    explicit RandomAttention(std::uint64_t seed, std::uint64_t draw = 0, double cost = 3e5);
+    explicit RandomAttention(std::uint64_t seed, std::uint64_t draw = 0, double cost = 3e5,
+                             FirstPositions first_positions = FirstPositions::sometimes);
     RandomAttention(const RandomAttention&) = delete;
     RandomAttention& operator=(const RandomAttention&) = delete;
 
@@ -45,6 +49,7 @@ class RandomAttention {
     void draw_masks();
     void draw_tree();
     void draw_rope();
+    void draw_first_positions(std::uint64_t seed, FirstPositions which);
     void allocate_tensors();
     void fill_values(std::uint64_t seed);
     void spoil_unused();
@@ -60,7 +65,7 @@ class RandomAttention {
     double hidden_bias_ = 0;
     std::vector<std::int32_t> query_counts_, key_counts_;  // of each sequence
     std::vector<std::int32_t> query_sums_, prefixes_, page_table_, parents_, query_positions_, key_positions_;
-    std::vector<std::int64_t> key_sums_;
+    std::vector<std::int64_t> key_sums_, first_query_positions_, first_key_positions_;
     std::vector<float> query_, key_, value_, out_, log_sum_exp_, bias_, scales_, slopes_, sinks_;
     std::vector<std::uint8_t> mask_, mask_bits_, blocks_;
     std::unique_ptr<RopeTable> rope_;

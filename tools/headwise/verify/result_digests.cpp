@@ -15,8 +15,11 @@
 namespace headwise::tools {
 namespace {
 
+using FirstPositions = RandomAttention::FirstPositions;
+
+template <FirstPositions kFirst>
 void add_attention(std::uint64_t seed, Digest& digest) {
-    const RandomAttention call(seed, 0, digested_call_cost(seed));
+    const RandomAttention call(seed, 0, digested_call_cost(seed), kFirst);
     attention(call.arguments, call.options);
     digest.add(call.arguments.out);
     if (call.arguments.log_sum_exp.data) digest.add(call.arguments.log_sum_exp);
@@ -24,7 +27,7 @@ void add_attention(std::uint64_t seed, Digest& digest) {
 
 /// Of all rows, from two sweeps over the keys, or with the log-sum-exp of the call where that has one.
 void add_weights(std::uint64_t seed, Digest& digest) {
-    const RandomAttention call(seed, 0, digested_call_cost(seed));
+    const RandomAttention call(seed, 0, digested_call_cost(seed), FirstPositions::none);
     if (call.arguments.log_sum_exp.data) attention(call.arguments, call.options);
     RandomNumbers random(seed);
     const std::int64_t batch = call.shape.batch, heads = call.shape.num_heads, queries = call.most_queries(),
@@ -146,8 +149,13 @@ void add_layer(std::uint64_t seed, Digest& digest) {
     digest.add(std::span<const float>(out));
 }
 
-constexpr DigestedOperation kOperations[] = {{"attention", add_attention}, {"weights", add_weights}, {"merge", add_merge},
-                                             {"rope", add_rope},           {"matmul", add_matmul},   {"layer", add_layer}};
+constexpr DigestedOperation kOperations[] = {{"attention", add_attention<FirstPositions::none>},
+                                             {"weights", add_weights},
+                                             {"merge", add_merge},
+                                             {"rope", add_rope},
+                                             {"matmul", add_matmul},
+                                             {"layer", add_layer},
+                                             {"positions", add_attention<FirstPositions::always>}};
 
 }  // namespace
 

@@ -22,7 +22,7 @@ struct DigestedOperation {
 /// large enough for several threads.
 double digested_call_cost(std::uint64_t seed);
 
-/// attention, weights, merge, rope, matmul, layer.
+/// attention, weights, merge, rope, matmul, layer; positions: attention with first_query_positions and first_key_positions.
 std::span<const DigestedOperation> digested_operations();
 
 /// The results of `count` calls of the operation, those of first_seed, first_seed + 1, ...; `progress` is told how many are done.
