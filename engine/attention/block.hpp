@@ -5,7 +5,7 @@
 
 #include "engine/attention/items.hpp"
 #include "engine/attention/place.hpp"
-#include "engine/attention/sequences.hpp"
+#include "engine/contract/sequences.hpp"
 
 namespace headwise {
 

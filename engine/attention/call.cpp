@@ -1,10 +1,13 @@
 #include "engine/attention/call.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string>
 
+#include "engine/contract/argument_list.hpp"
+#include "engine/dispatch/isa.hpp"
 #include "engine/tensor/steps.hpp"
+#include "headwise/error.hpp"
 
 namespace headwise {
 namespace {
@@ -27,36 +30,22 @@ AttentionCall::AttentionCall(const AttentionShape& planned, const AttentionOptio
       common_query_scale(
           query_scale(given.scale.value_or(static_cast<float>(1 / std::sqrt(static_cast<double>(planned.head_dim)))))) {}
 
-AttentionShape shape_of(const AttentionArguments& a) {
-    AttentionShape shape{.batch = a.query.extent[0],
-                         .num_heads = a.query.extent[1],
-                         .num_kv_heads = a.key.extent[1],
-                         .query_length = a.query.extent[2],
-                         .key_length = a.key.extent[2],
-                         .head_dim = a.query.extent[3],
-                         .value_dim = a.value.extent[3]};
-    const PrefixSums& sums = a.cumulative_query_lengths;
-    if (sums.empty()) return shape;
-    shape.batch = static_cast<std::int64_t>(sums.size()) - 1;
-    shape.query_length = 0;
-    // Sums that fall or go beyond the tensor are refused later, with their names; their differences may exceed 64 bits.
-    for (std::size_t i = 1; i < sums.size(); ++i)
-        if (0 <= sums[i - 1] && sums[i - 1] <= sums[i] && sums[i] <= a.query.extent[2])
-            shape.query_length = std::max(shape.query_length, sums[i] - sums[i - 1]);
-    return shape;
+void check_execution(const AttentionOptions& options) {
+    if (options.max_threads < 0)
+        throw Error("options.max_threads is " + std::to_string(options.max_threads) + ": expected 0 (no limit) or more");
+    if (options.schedule != AttentionSchedule::automatic && options.schedule != AttentionSchedule::heads &&
+        options.schedule != AttentionSchedule::heads_queries)
+        throw Error("options.schedule is " + std::to_string(static_cast<int>(options.schedule)) +
+                    ": not a value of AttentionSchedule");
+    if (options.isa) require_available(*options.isa, "options.isa");
 }
 
 AttentionArguments with_usable_strides(AttentionArguments a) {
-    a.query = without_unused_strides(a.query);
-    a.key = without_unused_strides(a.key);
-    a.value = without_unused_strides(a.value);
-    a.bias = without_unused_strides(a.bias);
-    a.mask = without_unused_strides(a.mask);
-    a.mask_bits = without_unused_strides(a.mask_bits);
-    a.block_mask.visible = without_unused_strides(a.block_mask.visible);
-    a.tree_parents = without_unused_strides(a.tree_parents);
-    a.query_positions = without_unused_strides(a.query_positions);
-    a.key_positions = without_unused_strides(a.key_positions);
+    const auto use = [](const Argument&, auto& x) {
+        if constexpr (requires { x.stride; }) x = without_unused_strides(x);
+    };
+    for_each_tensor(a, use);
+    for_each_rule(a, use);
     return a;
 }
 

@@ -31,8 +31,8 @@ struct AttentionCall {
     float query_scale(float scale) const { return static_cast<float>(static_cast<double>(scale) * logit_unit); }
 };
 
-/// The sizes of a call without a plan.
-AttentionShape shape_of(const AttentionArguments& arguments);
+/// Throws Error where a call cannot be carried out as the options ask: ISA, threads, schedule.
+void check_execution(const AttentionOptions& options);
 
 /// The views without strides that nothing steps by, so that what has one element along an axis is repeated along it.
 AttentionArguments with_usable_strides(AttentionArguments arguments);

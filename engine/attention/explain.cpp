@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <string>
 
-#include "engine/attention/sequences.hpp"
 #include "engine/attention/task_work.hpp"
+#include "engine/contract/argument_list.hpp"
+#include "engine/contract/sequences.hpp"
 #include "engine/tensor/number_text.hpp"
 
 namespace headwise {
@@ -20,25 +21,14 @@ std::string variants_of(const AttentionOptions& o, const AttentionArguments& a) 
     };
     add(o.causal == Causal::top_left, "causal top-left");
     add(o.causal == Causal::bottom_right, "causal bottom-right");
-    add(!a.prefix_lengths.empty(), "prefix");
     add(o.window.left >= 0 || o.window.right >= 0, "window");
-    add(!a.query_lengths.empty(), "query lengths");
-    add(!a.key_lengths.empty(), "key lengths");
-    add(!a.cumulative_query_lengths.empty(), "ragged");
-    add(a.page_table.data != nullptr, "paged");
-    add(a.shared_keys > 0, "shared prefix");
-    add(!a.first_query_positions.empty() || !a.first_key_positions.empty(), "first positions");
-    add(o.rope != nullptr, "RoPE");
-    add(!a.scales.empty(), "scale per head");
     add(o.softcap != 0, "softcap");
+    add(o.rope != nullptr, "RoPE");
+    for_each_rule(a, [&](const Argument& argument, const auto& x) {
+        if (argument.rule) add(as_any(x).data != nullptr, argument.rule);
+    });
+    add(a.shared_keys > 0, "shared prefix");
     add(a.score_function.apply != nullptr, "score function");
-    add(a.bias.data != nullptr, "bias");
-    add(!a.alibi_slopes.empty(), "ALiBi");
-    add(a.mask.data != nullptr, "mask");
-    add(a.mask_bits.data != nullptr, "mask of bits");
-    add(a.block_mask.visible.data != nullptr, "block mask");
-    add(a.tree_parents.data != nullptr, "tree");
-    add(!a.sinks.empty(), "sinks");
     add(a.log_sum_exp.data != nullptr, "log-sum-exp");
     return names;
 }

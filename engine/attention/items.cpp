@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/attention/sequences.hpp"
+#include "engine/contract/sequences.hpp"
 
 namespace headwise {
 

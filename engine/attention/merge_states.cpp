@@ -9,6 +9,7 @@
 
 #include "engine/kernels/kernel_table.hpp"
 #include "engine/runtime/parallel.hpp"
+#include "engine/tensor/steps.hpp"
 #include "engine/tensor/view_check.hpp"
 #include "headwise/cpu.hpp"
 
@@ -24,56 +25,44 @@ constexpr double kRowsPerMicrosecond = 40;
 
 // ------------------------------------------------------------------------------------------------------------------ the checks
 
-/// [batch, heads, length] as [batch, heads, length, 1].
-template <class T>
-TensorView<T, 4> with_dim(const TensorView<T, 3>& x) {
-    return {x.data, {x.extent[0], x.extent[1], x.extent[2], 1}, {x.stride[0], x.stride[1], x.stride[2], 1}};
-}
-
 /// Each tensor by the name that the caller knows.
 struct StateNames {
     const char *out, *log_sum_exp;
 };
 constexpr StateNames kNames{"out", "log_sum_exp"}, kA{"a.out", "a.log_sum_exp"}, kB{"b.out", "b.log_sum_exp"};
 
-struct StateRanges {
-    ElementRange out, log_sum_exp;
-};
-
 /// `out` decides the extents.
-StateRanges check_state(const StateNames& names, const TensorView<const float, 4>& x, const TensorView<const float, 3>& log_sum_exp,
-                        const TensorView<float, 4>& out) {
-    const StateRanges ranges{checked_range(names.out, x), checked_range(names.log_sum_exp, log_sum_exp)};
+void check_state(const StateNames& names, const TensorView<const float, 4>& x, const TensorView<const float, 3>& log_sum_exp,
+                 const TensorView<float, 4>& out) {
+    checked_memory(names.out, x);
+    checked_memory(names.log_sum_exp, log_sum_exp);
     constexpr const char* kMeanings[] = {"out.extent[0], the batch", "out.extent[1], the number of heads",
                                          "out.extent[2], the number of queries", "out.extent[3], the value dimension"};
     for (std::size_t i = 0; i < 4; ++i) check_extent(names.out, x, i, out.extent[i], kMeanings[i]);
     for (std::size_t i = 0; i < 3; ++i) check_extent(names.log_sum_exp, log_sum_exp, i, out.extent[i], kMeanings[i]);
     check_unit_stride(names.out, x);
-    return ranges;
 }
 
 /// What is written may be what is read at the same indices, and nothing else of it.
-void check_may_write(const StateNames& names, const AttentionState& state, const StateRanges& ranges,
-                     const TensorView<float, 4>& out, const TensorView<float, 3>& log_sum_exp, const StateRanges& out_ranges) {
-    const auto written = with_dim(log_sum_exp);
-    const auto read = with_dim(state.log_sum_exp);
-    if (!is_same_view(out, state.out)) check_no_overlap("out", out, out_ranges.out, names.out, state.out, ranges.out);
-    if (!is_same_view(written, read))
-        check_no_overlap("log_sum_exp", written, out_ranges.log_sum_exp, names.log_sum_exp, read, ranges.log_sum_exp);
-    check_no_overlap("out", out, out_ranges.out, names.log_sum_exp, read, ranges.log_sum_exp);
-    check_no_overlap("log_sum_exp", written, out_ranges.log_sum_exp, names.out, state.out, ranges.out);
+void check_may_write(const StateNames& names, const AttentionState& state, const TensorView<float, 4>& out,
+                     const TensorView<float, 3>& log_sum_exp) {
+    if (!is_same_view(out, state.out)) check_apart("out", out, names.out, state.out);
+    if (!is_same_view(log_sum_exp, state.log_sum_exp))
+        check_apart("log_sum_exp", log_sum_exp, names.log_sum_exp, state.log_sum_exp);
+    check_apart("out", out, names.log_sum_exp, state.log_sum_exp);
+    check_apart("log_sum_exp", log_sum_exp, names.out, state.out);
 }
 
 void check_call(const AttentionState& a, const AttentionState& b, const TensorView<float, 4>& out,
                 const TensorView<float, 3>& log_sum_exp) {
-    const StateRanges out_ranges = check_state(kNames, out, log_sum_exp, out);
-    const StateRanges a_ranges = check_state(kA, a.out, a.log_sum_exp, out);
-    const StateRanges b_ranges = check_state(kB, b.out, b.log_sum_exp, out);
+    check_state(kNames, out, log_sum_exp, out);
+    check_state(kA, a.out, a.log_sum_exp, out);
+    check_state(kB, b.out, b.log_sum_exp, out);
     check_no_self_overlap(kNames.out, out);
     check_no_self_overlap(kNames.log_sum_exp, log_sum_exp);
-    check_no_overlap("out", out, out_ranges.out, "log_sum_exp", with_dim(log_sum_exp), out_ranges.log_sum_exp);
-    check_may_write(kA, a, a_ranges, out, log_sum_exp, out_ranges);
-    check_may_write(kB, b, b_ranges, out, log_sum_exp, out_ranges);
+    check_apart("out", out, "log_sum_exp", log_sum_exp);
+    check_may_write(kA, a, out, log_sum_exp);
+    check_may_write(kB, b, out, log_sum_exp);
 }
 
 // -------------------------------------------------------------------------------------------------------------------- one row

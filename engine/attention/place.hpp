@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "engine/attention/schedule.hpp"
-#include "engine/attention/sequences.hpp"
+#include "engine/contract/sequences.hpp"
 
 namespace headwise {
 

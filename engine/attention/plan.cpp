@@ -3,12 +3,12 @@
 #include <string>
 
 #include "engine/attention/call.hpp"
-#include "engine/attention/check.hpp"
-#include "engine/attention/check_arguments.hpp"
 #include "engine/attention/explain.hpp"
 #include "engine/attention/run.hpp"
 #include "engine/attention/schedule.hpp"
 #include "engine/attention/workspace.hpp"
+#include "engine/contract/check_arguments.hpp"
+#include "engine/contract/check_shape.hpp"
 #include "engine/kernels/kernel_table.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "engine/runtime/workspace_pool.hpp"
@@ -21,6 +21,11 @@ namespace {
 int planned_workers(const AttentionOptions& options) {
     const int available = runtime::available_workers();
     return options.max_threads > 0 ? std::min(options.max_threads, available) : available;
+}
+
+AttentionShape checked_plan(const AttentionShape& shape, const AttentionOptions& options) {
+    check_execution(options);
+    return checked_shape(shape, options);
 }
 
 AttentionWorkspace workspace_for(const AttentionShape& shape, const AttentionOptions& options, const AttentionKernels& kernels,
@@ -47,14 +52,14 @@ void compute(const AttentionShape& shape, const AttentionOptions& options, const
 }  // namespace
 
 AttentionPlan::AttentionPlan(const AttentionShape& shape, const AttentionOptions& options)
-    : shape_(checked_shape(shape, options)),
+    : shape_(checked_plan(shape, options)),
       options_(options),
       isa_(isa_of(options)),
       workers_(planned_workers(options)),
       workspace_bytes_(workspace_for(shape_, options_, kernel_table(isa_).attention, workers_).bytes()) {}
 
 void AttentionPlan::run(const AttentionArguments& arguments, std::span<std::byte> workspace) const {
-    check_arguments(shape_, options_, arguments);
+    check_attention_call(shape_, options_, tensors_of(arguments), arguments);
     if (workspace.size() < workspace_bytes_)
         throw Error("workspace.size() is " + std::to_string(workspace.size()) +
                     ", expected at least workspace_bytes() = " + std::to_string(workspace_bytes_));
@@ -85,9 +90,11 @@ AttentionExplanation AttentionPlan::explain(const AttentionArguments& arguments)
 }
 
 void attention(const AttentionArguments& arguments, const AttentionOptions& options) {
-    const AttentionShape shape = shape_of(arguments);
+    const CallTensors tensors = tensors_of(arguments);
+    const AttentionShape shape = shape_of(tensors, arguments);
     check_shape(shape, options, ShapeNames::of_views());
-    check_arguments(shape, options, arguments);  // before the workspace, which grows with the batch
+    check_execution(options);
+    check_attention_call(shape, options, tensors, arguments);  // before the workspace, which grows with the batch
     const KernelTable& kernels = kernel_table(isa_of(options));
     const int workers = planned_workers(options);
     const runtime::PooledWorkspace workspace(workspace_for(shape, options, kernels.attention, workers).bytes());

@@ -10,12 +10,11 @@
 
 #include "engine/attention/block.hpp"
 #include "engine/attention/call_memory.hpp"
-#include "engine/attention/check.hpp"
-#include "engine/attention/check_arguments.hpp"
 #include "engine/attention/denominator.hpp"
 #include "engine/attention/key_sums.hpp"
 #include "engine/attention/top_keys.hpp"
 #include "engine/attention/weights_request.hpp"
+#include "engine/contract/check_shape.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "engine/runtime/workspace_pool.hpp"
 
@@ -294,14 +293,13 @@ std::size_t weights_scratch_bytes(const AttentionShape& shape, const AttentionOp
 
 void attention_weights(const AttentionArguments& arguments, const AttentionOptions& options, const AttentionWeightsRequest& request,
                        const AttentionWeights& results) {
-    AttentionShape shape = shape_of(arguments);
-    shape.value_dim = shape.head_dim;  // of no value
+    CallTensors tensors = tensors_of(arguments);
+    tensors.value = tensors.out = {};  // of no value
+    const AttentionShape shape = shape_of(tensors, arguments);
     check_shape(shape, options, ShapeNames::of_views());
-    check_length_arguments(arguments);
-    const CheckedKeys checked = check_query_and_key(shape, arguments);
-    check_lengths(shape, options, arguments);
+    check_execution(options);
     const ChosenRows chosen(shape, request);
-    check_weights(shape, options, arguments, checked, chosen, results);
+    check_weights(shape, options, tensors, arguments, chosen, results);
 
     const KernelTable& kernels = kernel_table(isa_of(options));
     AttentionArguments usable = with_usable_strides(arguments);

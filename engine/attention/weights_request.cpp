@@ -3,9 +3,10 @@
 #include <array>
 #include <string>
 
-#include "engine/attention/check_arguments.hpp"
-#include "engine/attention/sequences.hpp"
-#include "engine/tensor/memory_range.hpp"
+#include "engine/contract/check_numbers.hpp"
+#include "engine/contract/check_shape.hpp"
+#include "engine/contract/sequences.hpp"
+#include "engine/tensor/view_check.hpp"
 #include "headwise/error.hpp"
 
 namespace headwise {
@@ -21,22 +22,24 @@ void check_choice(const char* name, std::span<const std::int32_t> choice, std::i
     }
 }
 
-template <class T, std::size_t Rank>
-MemoryRange check_result(const char* name, const TensorView<T, Rank>& view, std::int64_t batch, std::int64_t heads) {
-    if (!view.data) return {};
-    check_extent(name, view, 0, batch, "the number of sequences");
-    check_extent(name, view, 1, heads, "the heads asked for");
+/// The result, if it is asked for; its last extent is checked where it is known.
+Result checked_result(const char* name, const AnyTensor& view, const AttentionShape& shape, const ChosenRows& chosen,
+                      bool has_queries) {
+    if (!view.data) return {name, {}};
+    check_extent(name, view, 0, shape.batch, "the number of sequences");
+    check_extent(name, view, 1, chosen.heads(), "the heads asked for");
+    if (has_queries) check_extent(name, view, 2, chosen.queries(), "the queries asked for");
     check_unit_stride(name, view);
-    const ElementRange range = checked_range(name, view);
-    check_no_self_overlap(name, view);
-    return memory_range(view, range);
+    checked_memory(name, view);
+    return {name, view};
 }
 
-template <class T, std::size_t Rank>
-void check_keys(const char* name, const TensorView<T, Rank>& view, std::int64_t keys) {
-    if (view.data && view.extent[Rank - 1] < keys)
-        throw Error(std::string(name) + ".extent[" + std::to_string(Rank - 1) + "] is " + std::to_string(view.extent[Rank - 1]) +
-                    ", expected at least " + std::to_string(keys) + ": the keys of the longest sequence");
+void check_keys(const Result& result, std::int64_t keys) {
+    const std::size_t last = result.view.rank - 1;
+    if (result.view.rank > 0 && result.view.extent[last] < keys)
+        throw Error(at((std::string(result.name) + ".extent").c_str(), static_cast<std::int64_t>(last)) + " is " +
+                    std::to_string(result.view.extent[last]) + ", expected at least " + std::to_string(keys) +
+                    ": the keys of the longest sequence");
 }
 
 void check_top(const AttentionWeights& results) {
@@ -56,32 +59,18 @@ ChosenRows::ChosenRows(const AttentionShape& shape, const AttentionWeightsReques
     check_choice("request.queries", request.queries, shape.query_length);
 }
 
-void check_weights(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& a,
-                   const CheckedKeys& checked, const ChosenRows& chosen, const AttentionWeights& results) {
+void check_weights(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
+                   const AttentionArguments& a, const ChosenRows& chosen, const AttentionWeights& results) {
+    const std::array written{checked_result("weights", results.weights, shape, chosen, true),
+                             checked_result("top_weights", results.top_weights, shape, chosen, true),
+                             checked_result("top_keys", results.top_keys, shape, chosen, true),
+                             checked_result("key_means", results.key_means, shape, chosen, false)};
+    check_top(results);
+    check_call(shape, options, tensors, a, written);
     std::int64_t keys = 0;
     for (std::int64_t b = 0; b < shape.batch; ++b) keys = std::max(keys, sequence_at(a, b).keys);
-    const std::array<Written, 4> written{
-        {{"weights", check_result("weights", results.weights, shape.batch, chosen.heads())},
-         {"top_weights", check_result("top_weights", results.top_weights, shape.batch, chosen.heads())},
-         {"top_keys", check_result("top_keys", results.top_keys, shape.batch, chosen.heads())},
-         {"key_means", check_result("key_means", results.key_means, shape.batch, chosen.heads())}}};
-    const auto check_queries = [&](const char* name, const auto& view) {
-        if (view.data) check_extent(name, view, 2, chosen.queries(), "the queries asked for");
-    };
-    check_queries("weights", results.weights);
-    check_queries("top_weights", results.top_weights);
-    check_queries("top_keys", results.top_keys);
-    check_top(results);
-    check_keys("weights", results.weights, keys);
-    check_keys("key_means", results.key_means, keys);
-    const MemoryRange sums = a.log_sum_exp.data ? check_log_sum_exp(a) : MemoryRange{};
-    for (std::size_t i = 0; i < written.size(); ++i) {
-        check_apart(written[i].name, written[i].memory, "query", memory_range(a.query, checked.query));
-        check_apart(written[i].name, written[i].memory, "key", memory_range(a.key, checked.key));
-        check_apart(written[i].name, written[i].memory, "log_sum_exp", sums);
-        for (std::size_t j = 0; j < i; ++j) check_apart(written[i].name, written[i].memory, written[j].name, written[j].memory);
-    }
-    check_inputs(shape, options, a, written);
+    check_keys(written.front(), keys);
+    check_keys(written.back(), keys);
 }
 
 }  // namespace headwise

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "engine/attention/check.hpp"
+#include "engine/contract/check_arguments.hpp"
 #include "headwise/attention_weights.hpp"
 
 namespace headwise {
@@ -47,7 +47,7 @@ class ChosenRows {
 };
 
 /// Throws Error where results do not fit, or overlap an input or one another.
-void check_weights(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& arguments,
-                   const CheckedKeys& checked, const ChosenRows& chosen, const AttentionWeights& results);
+void check_weights(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
+                   const AttentionArguments& arguments, const ChosenRows& chosen, const AttentionWeights& results);
 
 }  // namespace headwise

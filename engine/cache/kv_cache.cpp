@@ -68,13 +68,8 @@ void check_view(const char* name, const TensorView<const float, 3>& tokens, cons
                 const char* dim_meaning) {
     check_extent(name, tokens, 0, pool.extent[1], "num_kv_heads of the cache");
     check_extent(name, tokens, 2, pool.extent[3], dim_meaning);
-    checked_range(name, tokens);
+    checked_memory(name, tokens);
     check_unit_stride(name, tokens);
-}
-
-void check_outside(const char* pool_name, const TensorView<float, 4>& pool, const char* name,
-                   const TensorView<const float, 3>& tokens) {
-    check_no_overlap(pool_name, pool, checked_range(pool_name, pool), name, batch_of_one(tokens), checked_range(name, tokens));
 }
 
 struct FreePool {
@@ -250,10 +245,10 @@ void KvCache::check_tokens(const TensorView<const float, 3>& key, const TensorVi
     check_view("key", key, key_pages_, "head_dim of the cache");
     check_view("value", value, value_pages_, "value_dim of the cache");
     check_extent("value", value, 1, key.extent[1], "key.extent[1], the number of tokens");
-    check_outside("key_pages()", key_pages_, "key", key);
-    check_outside("key_pages()", key_pages_, "value", value);
-    check_outside("value_pages()", value_pages_, "key", key);
-    check_outside("value_pages()", value_pages_, "value", value);
+    check_apart("key_pages()", key_pages_, "key", key);
+    check_apart("key_pages()", key_pages_, "value", value);
+    check_apart("value_pages()", value_pages_, "key", key);
+    check_apart("value_pages()", value_pages_, "value", value);
 }
 
 void KvCache::append(SequenceId sequence, const TensorView<const float, 3>& key, const TensorView<const float, 3>& value) {

@@ -13,8 +13,8 @@ struct RopeRows {
     bool interleaved;
     const std::int32_t* positions;  ///< of key j: positions[j]; null: first_position + j
     std::int64_t first_position;
-    float* made;                    ///< [dims]: room for the angles of one position
-    float* turned;                  ///< [kMaxTurnedKeys][head_dim]: the kernel's copies
+    float* made;    ///< [dims]: room for the angles of one position
+    float* turned;  ///< [kMaxTurnedKeys][head_dim]: the kernel's copies
 };
 inline constexpr std::int64_t kMaxTurnedKeys = 96;
 

@@ -5,7 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "engine/attention/check.hpp"
+#include "engine/attention/call.hpp"
+#include "engine/contract/check_shape.hpp"
 #include "engine/matmul/check.hpp"
 #include "engine/matmul/product.hpp"
 #include "engine/runtime/workspace_pool.hpp"
@@ -137,6 +138,7 @@ void project(const TensorView<const float, 3>& x, const PackedMatrix& weight, co
 MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionShape& shape, const MultiHeadAttentionWeights& weights,
                                        const AttentionOptions& options)
     : shape_(shape), options_(options) {
+    check_execution(options);
     shape_.value_dim = checked_shape({.num_heads = shape.num_heads,
                                       .num_kv_heads = shape.num_kv_heads,
                                       .head_dim = shape.head_dim,
@@ -173,14 +175,15 @@ void MultiHeadAttention::check(const TensorView<const float, 3>& x, const Tensor
     check_extent("out", out, 0, x.extent[0], "x.extent[0], the batch");
     check_extent("out", out, 1, x.extent[1], "x.extent[1], the length");
     check_extent("out", out, 2, out_dim_, "the rows of the output weight");
-    const ElementRange x_range = checked_range("x", x), context_range = checked_range("context", context),
-                       out_range = checked_range("out", out);
+    checked_memory("x", x);
+    checked_memory("context", context);
+    checked_memory("out", out);
     check_unit_stride("x", x);
     check_unit_stride("context", context);
     check_unit_stride("out", out);
     check_no_self_overlap("out", out);
-    check_no_overlap("out", out, out_range, "x", x, x_range);
-    check_no_overlap("out", out, out_range, "context", context, context_range);
+    check_apart("out", out, "x", x);
+    check_apart("out", out, "context", context);
 }
 
 void MultiHeadAttention::forward(const TensorView<const float, 3>& x, const TensorView<float, 3>& out) const {

@@ -10,17 +10,7 @@
 #include "headwise/tensor.hpp"
 
 // What the reference functions require of their arguments. Each throws Error naming the argument, its value and the expected one.
-// Unlike the engine's, the rows may have any stride and there is no largest dimension.
 namespace headwise::reference {
-
-using Extents4 = TensorView<float, 4>::Extents;
-
-template <class T, std::size_t Rank>
-ElementRange checked_output(const char* name, const TensorView<T, Rank>& out) {
-    const ElementRange range = checked_range(name, out);
-    if (!range.empty) check_no_self_overlap(name, out);
-    return range;
-}
 
 void check_divides(const char* name, std::int64_t extent, const char* divisor_name, std::int64_t divisor);
 
@@ -38,10 +28,6 @@ void check_attention(const TensorView<const T, 4>& query, const TensorView<const
 template <class T>
 void check_attention_weights(const TensorView<const T, 4>& query, const TensorView<const T, 4>& key,
                              const TensorView<T, 4>& weights, const AttentionOptions& options, const AttentionArguments& rules);
-
-/// What `rules` and `options` require beside the extents of query and key: the sequences first, then everything else.
-void check_sequences(const Extents4& query, const Extents4& key, const AttentionOptions& options, const AttentionArguments& rules);
-void check_rules(const Extents4& query, const Extents4& key, const AttentionOptions& options, const AttentionArguments& rules);
 
 template <class T>
 void check_multi_head_attention(const TensorView<const T, 3>& x, const TensorView<const T, 3>& context, std::int64_t num_heads,

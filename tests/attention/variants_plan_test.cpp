@@ -160,8 +160,8 @@ TEST_CASE("explain() names what is asked for") {
         {"tree", "tree, "},
         {"RoPE at given positions", "RoPE, "},
         {"everything",
-         "causal bottom-right, prefix, window, RoPE, scale per head, softcap, score function, bias, ALiBi, mask, mask of bits, "
-         "block mask, tree, sinks, "},
+         "causal bottom-right, window, softcap, RoPE, prefix, scale per head, bias, ALiBi, mask, mask of bits, block mask, tree, "
+         "sinks, score function, "},
     };
     for (const auto& [name, expected] : names)
         for (const Variants& variants : all_variants())

@@ -16,7 +16,7 @@ template <class T>
 T product(const std::vector<T>& query, const std::vector<T>& key, const RopeOptions& rope, std::int32_t query_position,
           std::int32_t key_position) {
     const auto dim = static_cast<std::int64_t>(query.size());
-    const RopeTable table(rope, 1);  // of which the reference takes the options alone
+    const RopeTable table(rope, 20000);  // of which the reference takes the options alone
     AttentionResult<T> result({query.data(), {1, 1, 1, dim}}, {key.data(), {1, 1, 1, dim}}, {key.data(), {1, 1, 1, dim}},
                               {.scale = 1.0f, .rope = &table},
                               {.query_positions = {&query_position, {1, 1}}, .key_positions = {&key_position, {1, 1}}});

@@ -102,14 +102,14 @@ TEST_CASE("packed sequences") {
         };
     };
     check_mistakes({
-        {packed([](Call& c) { c.query_sums[0] = 1; }), {"cumulative_query_lengths[0] is 1", "0 to 0"}},
-        {packed([](Call& c) { c.query_sums[2] = 4; }), {"cumulative_query_lengths[2] is 4", "1 to 3"}},
-        {packed([](Call& c) { c.key_sums[2] = 2; }), {"cumulative_key_lengths[2] is 2", "3 to 5"}},
+        {packed([](Call& c) { c.query_sums[0] = 1; }), {"cumulative_query_lengths[0] is 1", "begin with 0"}},
+        {packed([](Call& c) { c.query_sums[2] = 4; }), {"cumulative_query_lengths[2] is 4", "query.extent[2] is 3"}},
+        {packed([](Call& c) { c.key_sums[2] = 2; }), {"cumulative_key_lengths[2] is 2", "must not fall"}},
         {packed([](Call& c) { c.rules.cumulative_key_lengths = Call::first(c.key_sums, 2); }),
          {"cumulative_key_lengths.size() is 2", "expected 3"}},
-        {packed([](Call& c) { c.rules.cumulative_key_lengths = {}; }), {"cumulative_key_lengths is not", "paged"}},
-        {packed([](Call& c) { c.rules.cumulative_query_lengths = {}; }), {"cumulative_query_lengths is not"}},
-        {packed([](Call& c) { c.rules.query_lengths = c.lengths; }), {"query_lengths is given", "cumulative_query_lengths"}},
+        {packed([](Call& c) { c.rules.cumulative_key_lengths = {}; }), {"cumulative_key_lengths is empty"}},
+        {packed([](Call& c) { c.rules.cumulative_query_lengths = {}; }), {"cumulative_query_lengths is empty"}},
+        {packed([](Call& c) { c.rules.query_lengths = c.lengths; }), {"query_lengths and cumulative_query_lengths are both given"}},
         {packed([](Call& c) { c.query.extent[0] = 2; }), {"query.extent[0] is 2", "expected 1"}},
         {packed([](Call& c) { c.key.extent[0] = 2; }), {"key.extent[0] is 2", "expected 1"}},
     });
@@ -124,7 +124,7 @@ TEST_CASE("paged keys") {
     };
     check_mistakes({
         {paged([](Call& c) { c.rules.key_lengths = {}; }), {"key_lengths is empty"}},
-        {paged([](Call& c) { c.lengths[1] = 7; }), {"key_lengths[1] is 7", "0 to 6"}},
+        {paged([](Call& c) { c.lengths[1] = 7; }), {"key_lengths[1] is 7", "page_table.extent[1] is 3"}},
         {paged([](Call& c) { c.pages[4] = 3; }), {"page_table[1, 1] is 3", "0 to 2"}},
         {paged([](Call& c) { c.pages[1] = -1; }), {"page_table[0, 1] is -1"}},
         {paged([](Call& c) { c.rules.page_table.extent[0] = 1; }), {"page_table.extent[0] is 1", "expected 2"}},
@@ -133,7 +133,7 @@ TEST_CASE("paged keys") {
              c.page();
              c.pack();
          },
-         {"cumulative_key_lengths is given"}},
+         {"key_lengths and cumulative_key_lengths are both given"}},
     });
 }
 
@@ -151,10 +151,10 @@ TEST_CASE("logits") {
          {"score_function.apply_one is null"}},
         {[](Call& c) { c.rules.bias = {c.floats.data(), {3, 1, 1, 5}}; }, {"bias.extent[0] is 3", "1 or 2"}},
         {[](Call& c) { c.rules.bias = {c.floats.data(), {1, 2, 1, 5}}; }, {"bias.extent[1] is 2", "1 or 4"}},
-        {[](Call& c) { c.rules.bias = {c.floats.data(), {1, 1, 2, 5}}; }, {"bias.extent[2] is 2", "at least 3"}},
-        {[](Call& c) { c.rules.bias = {c.floats.data(), {1, 1, 1, 4}}; }, {"bias.extent[3] is 4", "at least 5"}},
-        {[](Call& c) { c.rules.query_positions = {c.tokens.data(), {1, 3}}; }, {"query_positions is given", "options.rope"}},
-        {[](Call& c) { c.rules.key_positions = {c.tokens.data(), {1, 5}}; }, {"key_positions is given", "options.rope"}},
+        {[](Call& c) { c.rules.bias = {c.floats.data(), {1, 1, 2, 5}}; }, {"bias.extent[2] is 2", "1 or 3"}},
+        {[](Call& c) { c.rules.bias = {c.floats.data(), {1, 1, 1, 4}}; }, {"bias.extent[3] is 4", "expected 5"}},
+        {[](Call& c) { c.rules.query_positions = {c.tokens.data(), {1, 3}}; }, {"options.rope is null", "query_positions"}},
+        {[](Call& c) { c.rules.key_positions = {c.tokens.data(), {1, 5}}; }, {"options.rope is null", "key_positions"}},
         {[](Call& c) {
              c.options.rope = &c.rope;
              c.rules.key_positions = {c.tokens.data(), {2, 4}};
@@ -169,28 +169,28 @@ TEST_CASE("logits") {
              c.options.rope = &c.rope;
              c.query.extent[3] = c.key.extent[3] = 1;
          },
-         {"dims is 2", "at most 1"}},
+         {"options.rope turns 2 dims", "query.extent[3] is 1"}},
     });
 }
 
 TEST_CASE("masks") {
     check_mistakes({
-        {[](Call& c) { c.rules.mask = {c.bytes.data(), {2, 4, 3, 4}}; }, {"mask.extent[3] is 4", "at least 5"}},
-        {[](Call& c) { c.rules.mask_bits = {c.bytes.data(), {2, 4, 3, 0}}; }, {"mask_bits.extent[3] is 0", "at least 1"}},
-        {[](Call& c) { c.rules.block_mask = {{c.bytes.data(), {1, 1, 1, 5}}, 0, 1}; }, {"query_block is 0", "at least 1"}},
-        {[](Call& c) { c.rules.block_mask = {{c.bytes.data(), {1, 1, 1, 5}}, 1, -1}; }, {"key_block is -1", "at least 1"}},
+        {[](Call& c) { c.rules.mask = {c.bytes.data(), {2, 4, 3, 4}}; }, {"mask.extent[3] is 4", "expected 5"}},
+        {[](Call& c) { c.rules.mask_bits = {c.bytes.data(), {2, 4, 3, 0}}; }, {"mask_bits.extent[3] is 0", "expected 1"}},
+        {[](Call& c) { c.rules.block_mask = {{c.bytes.data(), {1, 1, 1, 5}}, 0, 1}; }, {"query_block is 0", "expected 1 to"}},
+        {[](Call& c) { c.rules.block_mask = {{c.bytes.data(), {1, 1, 1, 5}}, 1, -1}; }, {"key_block is -1", "expected 1 to"}},
         {[](Call& c) { c.rules.block_mask = {{c.bytes.data(), {1, 1, 1, 2}}, 2, 2}; },
-         {"block_mask.visible.extent[3] is 2", "at least 3"}},
+         {"block_mask.visible.extent[3] is 2", "expected 3"}},
         {[](Call& c) { c.rules.block_mask = {{c.bytes.data(), {1, 1, 2, 5}}, 1, 1}; },
-         {"block_mask.visible.extent[2] is 2", "at least 3"}},
-        {[](Call& c) { c.rules.prefix_lengths = Call::first(c.tokens, 2); }, {"prefix_lengths[0] is -1", "at least 0"}},
+         {"block_mask.visible.extent[2] is 2", "1 or 3"}},
+        {[](Call& c) { c.rules.prefix_lengths = Call::first(c.tokens, 2); }, {"prefix_lengths[0] is -1", "expected 0 to"}},
         {[](Call& c) { c.rules.prefix_lengths = Call::first(c.tokens, 1); }, {"prefix_lengths.size() is 1", "expected 2"}},
         {[](Call& c) { c.rules.tree_parents = {c.tokens.data(), {2, 2}}; }, {"tree_parents.extent[1] is 2", "at least 3"}},
         {[](Call& c) {
              c.tokens[1] = 1;
              c.rules.tree_parents = {c.tokens.data(), {2, 3}};
          },
-         {"tree_parents[0, 1] is 1", "-1 (a root) to 0"}},
+         {"tree_parents[0, 1] is 1", "-1 or an earlier query"}},
         {[](Call& c) {
              c.tokens[3] = -2;
              c.rules.tree_parents = {c.tokens.data(), {2, 3}};
@@ -210,7 +210,7 @@ TEST_CASE("results") {
         {[](Call& c) { c.log_sum_exp.extent[0] = 1; }, {"log_sum_exp.extent[0] is 1", "expected 2"}},
         {[](Call& c) { c.log_sum_exp.extent[1] = 2; }, {"log_sum_exp.extent[1] is 2", "expected 4"}},
         {[](Call& c) { c.log_sum_exp.extent[2] = 5; }, {"log_sum_exp.extent[2] is 5", "expected 3"}},
-        {[](Call& c) { c.log_sum_exp.data = c.out.data; }, {"log_sum_exp overlaps out"}},
+        {[](Call& c) { c.log_sum_exp.data = c.out.data; }, {"out overlaps log_sum_exp"}},
         {[](Call& c) { c.log_sum_exp.stride[0] = 0; }, {"log_sum_exp.stride[0] is 0"}},
     });
     Call call;

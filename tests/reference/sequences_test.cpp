@@ -68,12 +68,11 @@ TEST_CASE_TEMPLATE("sequences that are shorter than the tensor are as those alon
     }
 }
 
-/// The tokens of all sequences one behind the other, and some of no sequence behind them.
+/// The tokens of all sequences, one after another.
 template <class T>
-PlainTensor<T> packed(const PlainTensor<T>& padded, const Lengths& lengths, std::int64_t spare) {
+PlainTensor<T> packed(const PlainTensor<T>& padded, const Lengths& lengths) {
     const auto& [batch, heads, most, dim] = padded.view.extent;
-    PlainTensor<T> result({1, heads, std::accumulate(lengths.begin(), lengths.end(), spare), dim});
-    std::fill(result.data.begin(), result.data.end(), kNan<T>);
+    PlainTensor<T> result({1, heads, std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0}), dim});
     std::int64_t first = 0;
     for (std::int64_t b = 0; b < batch; ++b) {
         const std::int64_t length = lengths[static_cast<std::size_t>(b)];
@@ -86,10 +85,8 @@ PlainTensor<T> packed(const PlainTensor<T>& padded, const Lengths& lengths, std:
 }
 
 TEST_CASE_TEMPLATE("packed sequences are as those alone, bit for bit", T, float, double) {
-    constexpr std::int64_t kSpare = 2;
     const AttentionInputs<T> in(kShape);
-    const PlainTensor<T> query = packed(in.query, kQueries, kSpare), key = packed(in.key, kKeys, kSpare),
-                         value = packed(in.value, kKeys, kSpare);
+    const PlainTensor<T> query = packed(in.query, kQueries), key = packed(in.key, kKeys), value = packed(in.value, kKeys);
     const auto narrow_queries = cumulative<std::int32_t>(kQueries), narrow_keys = cumulative<std::int32_t>(kKeys);
     const auto wide_queries = cumulative<std::int64_t>(kQueries), wide_keys = cumulative<std::int64_t>(kKeys);
     // What has a batch counts sequences, what has a length counts within them.
@@ -107,10 +104,10 @@ TEST_CASE_TEMPLATE("packed sequences are as those alone, bit for bit", T, float,
         for (std::int64_t b = 0; b < kShape.batch; ++b) {
             const auto at = static_cast<std::size_t>(b);
             AttentionResult<T> one(sequence(in.query, b, kQueries[at]), sequence(in.key, b, kKeys[at]),
-                                   sequence(in.value, b, kKeys[at]), options, {.bias = parts(bias.view, 0, b, 1)});
+                                   sequence(in.value, b, kKeys[at]), options,
+                                   {.bias = parts(parts(parts(bias.view, 0, b, 1), 2, 0, kQueries[at]), 3, 0, kKeys[at])});
             CHECK(same_rows(all, 0, narrow_queries[at], one));
         }
-        CHECK(rows_are_empty(all, 0, narrow_queries.back(), kSpare));
     }
 }
 
@@ -141,7 +138,7 @@ TEST_CASE_TEMPLATE("paged keys are as contiguous ones, bit for bit", T, float, d
     const AttentionInputs<T> in(kShape);
     const Pages<T> key(in.key, kKeys), value(in.value, kKeys);
     const auto sums = cumulative<std::int32_t>(kQueries);
-    const PlainTensor<T> packed_query = packed(in.query, kQueries, 0);
+    const PlainTensor<T> packed_query = packed(in.query, kQueries);
     const RopeTable rope({.dims = 4}, 8);
     for (AttentionOptions options : kOptions)
         for (const RopeTable* turn : {static_cast<const RopeTable*>(nullptr), &rope}) {

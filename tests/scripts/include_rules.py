@@ -14,12 +14,13 @@ LAYERS = {
     "kernels": {"kernels", "simd"},
     "dispatch": {"dispatch", "kernels"},
     "tensor": {"tensor"},
+    "contract": {"contract", "tensor"},
     "runtime": {"runtime"},
     "matmul": {"matmul", "tensor", "runtime", "dispatch", "kernels"},
-    "attention": {"attention", "tensor", "runtime", "dispatch", "kernels"},
+    "attention": {"attention", "contract", "tensor", "runtime", "dispatch", "kernels"},
     "cache": {"cache", "tensor"},
-    "layers": {"layers", "attention", "matmul", "tensor", "runtime", "dispatch"},
-    "reference": {"reference", "tensor"},
+    "layers": {"layers", "attention", "matmul", "contract", "tensor", "runtime", "dispatch"},
+    "reference": {"reference", "contract", "tensor"},
 }
 
 # Code that is compiled once for each ISA sees only headers without code of their own: any inline function in them could be emitted for that

@@ -21,30 +21,40 @@ constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max(), kSma
 
 using View = TensorView<float, 3>;
 
-TEST_CASE("the range of elements, for strides of either sign") {
-    float x = 0;
-    const auto range = checked_range("x", View(&x, {2, 3, 4}, {100, -10, 1}));
-    CHECK_FALSE(range.empty);
-    CHECK(range.low == -20);
-    CHECK(range.high == 103);
-    CHECK(checked_range("x", View(nullptr, {2, 0, 4}, {kLargest, kSmallest, 1})).empty);
-    const auto one = checked_range("x", View(&x, {1, 1, 1}, {kLargest, kSmallest, -1}));
-    CHECK(one.low == 0);
-    CHECK(one.high == 0);
+TEST_CASE("the memory that elements of any size take, for strides of either sign") {
+    const auto check = [](auto x) {
+        using T = decltype(x);
+        using ViewOfT = TensorView<T, 3>;
+        constexpr std::uintptr_t kSize = sizeof(T);
+        const auto address = reinterpret_cast<std::uintptr_t>(&x);
+        const MemoryRange range = checked_memory("x", ViewOfT(&x, {2, 3, 4}, {100, -10, 1}));
+        CHECK(range.begin == address - 20 * kSize);
+        CHECK(range.end == address + 104 * kSize);
+        const MemoryRange none = checked_memory("x", ViewOfT(nullptr, {2, 0, 4}, {kLargest, kSmallest, 1}));
+        CHECK(none.begin == none.end);
+        const MemoryRange one = checked_memory("x", ViewOfT(&x, {1, 1, 1}, {kLargest, kSmallest, -1}));
+        CHECK(one.begin == address);
+        CHECK(one.end == address + kSize);
+    };
+    check(float{});
+    check(double{});
+    check(std::int32_t{});
+    check(std::int64_t{});
+    check(std::uint8_t{});
 }
 
 TEST_CASE("negative extents, null data and addresses beyond 64 bits are refused by name") {
     float x = 0;
-    CHECK(message_of([&] { checked_range("x", View(&x, {2, -3, 4}, {12, 4, 1})); }) ==
+    CHECK(message_of([&] { checked_memory("x", View(&x, {2, -3, 4}, {12, 4, 1})); }) ==
           "x.extent[1] is -3: it must not be negative");
-    CHECK(message_of([&] { checked_range("x", View(nullptr, {2, 3, 4}, {12, 4, 1})); }).starts_with("x.data is null"));
+    CHECK(message_of([&] { checked_memory("x", View(nullptr, {2, 3, 4}, {12, 4, 1})); }).starts_with("x.data is null"));
     for (const std::int64_t stride : {kLargest, kSmallest, kLargest / 2, kSmallest / 2, kLargest / 32}) {
         CAPTURE(stride);
-        const std::string message = message_of([&] { checked_range("x", View(&x, {1, 3, 4}, {0, stride, 1})); });
+        const std::string message = message_of([&] { checked_memory("x", View(&x, {1, 3, 4}, {0, stride, 1})); });
         CHECK(message.find("x.stride[1] is " + std::to_string(stride)) != std::string::npos);
         CHECK(message.find("64 bits") != std::string::npos);
     }
-    CHECK(message_of([&] { checked_range("x", View(&x, {kLargest, kLargest, 1}, {1, 1, 1})); }) != kNoError);
+    CHECK(message_of([&] { checked_memory("x", View(&x, {kLargest, kLargest, 1}, {1, 1, 1})); }) != kNoError);
 }
 
 /// The offsets of all elements.
@@ -95,9 +105,7 @@ TEST_CASE("an input that shares an address with the output is refused; parts tha
         for (const std::int64_t offset : offsets(out)) written.insert(out.data + offset);
         bool overlaps = false;
         for (const std::int64_t offset : offsets(in)) overlaps |= written.count(in.data + offset) != 0;
-        const bool is_refused = message_of([&] {
-                                    check_no_overlap("out", out, checked_range("out", out), "in", in, checked_range("in", in));
-                                }) != kNoError;
+        const bool is_refused = message_of([&] { check_apart("out", out, "in", in); }) != kNoError;
         if (overlaps) CHECK(is_refused);
         shared += overlaps;
     }
@@ -108,10 +116,35 @@ TEST_CASE("an input that shares an address with the output is refused; parts tha
         for (int in_part = 0; in_part < 3; ++in_part) {
             const View out(memory.data() + out_part * 4, {2, 1, 4}, {12, kSmallest, 1});
             const View in(memory.data() + in_part * 4, {2, 1, 4}, {12, kLargest, 1});
-            const std::string message =
-                message_of([&] { check_no_overlap("out", out, checked_range("out", out), "in", in, checked_range("in", in)); });
+            const std::string message = message_of([&] { check_apart("out", out, "in", in); });
             CHECK((message != kNoError) == (out_part == in_part));
         }
+}
+
+TEST_CASE("elements of other sizes and views of other ranks overlap where any byte does") {
+    INFO(reproduction(test_seed()));
+    RandomNumbers random(test_seed());
+    std::array<float, 200> memory{};
+    auto* bytes = reinterpret_cast<std::uint8_t*>(memory.data());
+    int shared = 0, apart = 0;
+    for (int i = 0; i < 20000; ++i) {
+        const View out = random_view(random, memory.data() + 80);
+        TensorView<const std::uint8_t, 2> in(bytes + 320 + random.between(0, 100), {random.between(1, 5), random.between(1, 5)},
+                                             {random.between(-60, 60), random.between(-9, 9)});
+        std::set<const std::uint8_t*> written;
+        for (const std::int64_t offset : offsets(out))
+            for (int byte = 0; byte < 4; ++byte) written.insert(reinterpret_cast<const std::uint8_t*>(out.data + offset) + byte);
+        bool overlaps = false;
+        for (std::int64_t y = 0; y < in.extent[0]; ++y)
+            for (std::int64_t x = 0; x < in.extent[1]; ++x)
+                overlaps |= written.count(in.data + y * in.stride[0] + x * in.stride[1]) != 0;
+        const bool is_refused = message_of([&] { check_apart("out", out, "in", in); }) != kNoError;
+        if (overlaps) CHECK(is_refused);
+        shared += overlaps;
+        apart += !is_refused;
+    }
+    CHECK(shared > 1000);
+    CHECK(apart > 1000);
 }
 
 TEST_CASE("two views are the same where all strides that are taken agree") {
@@ -134,12 +167,12 @@ TEST_CASE("rows must be adjacent elements, extents as expected") {
 TEST_CASE("extents whose product exceeds 64 bits give strides that are refused, and no overflow") {
     float x = 0;
     for (const View::Extents& extent : {View::Extents{2, kLargest, kLargest}, {2, std::int64_t{1} << 33, std::int64_t{1} << 33}}) {
-        const std::string message = message_of([&] { checked_range("x", View(&x, extent)); });
+        const std::string message = message_of([&] { checked_memory("x", View(&x, extent)); });
         CHECK(message.find("the addresses exceed 64 bits") != std::string::npos);
     }
-    CHECK(message_of([&] { checked_range("x", View(&x, {2, -3, kLargest})); }).find("x.extent[1] is -3") != std::string::npos);
+    CHECK(message_of([&] { checked_memory("x", View(&x, {2, -3, kLargest})); }).find("x.extent[1] is -3") != std::string::npos);
     const auto heads = bshd(&x, 2, kLargest / 3, 7, 5);
-    CHECK(message_of([&] { checked_range("x", heads); }).find("the addresses exceed 64 bits") != std::string::npos);
+    CHECK(message_of([&] { checked_memory("x", heads); }).find("the addresses exceed 64 bits") != std::string::npos);
 }
 
 }  // namespace

@@ -3,9 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/tensor/memory_range.hpp"
 #include "headwise/attention.hpp"
-#include "headwise/tensor.hpp"
 
 namespace headwise {
 
@@ -23,8 +21,12 @@ struct ShapeNames {
     }
 };
 
-/// Throws Error on anything about sizes or options that attention cannot do.
-void check_shape(const AttentionShape& shape, const AttentionOptions& options, const ShapeNames& names);
+/// The largest head and value dimension of the engine.
+inline constexpr std::int64_t kMaxDim = 512;
+
+/// Throws Error on anything about sizes or rules that attention cannot do.
+void check_shape(const AttentionShape& shape, const AttentionOptions& options, const ShapeNames& names,
+                 std::int64_t max_dim = kMaxDim);
 
 /// The checked shape with value_dim filled in.
 AttentionShape checked_shape(AttentionShape shape, const AttentionOptions& options);
@@ -37,16 +39,5 @@ bool is_scale(const AttentionOptions& options, float scale);
 
 /// Throws Error unless it is.
 void check_scale(const std::string& name, const AttentionOptions& options, float scale);
-
-/// The elements that query and key may touch.
-struct CheckedKeys {
-    ElementRange query, key;
-};
-
-/// Throws Error where query and key do not fit `shape` (its key_length aside).
-CheckedKeys check_query_and_key(const AttentionShape& shape, const AttentionArguments& arguments);
-
-/// Throws Error where value and out do not fit either, or out overlaps an input or itself. The memory of out.
-MemoryRange check_value_and_out(const AttentionShape& shape, const AttentionArguments& arguments, const CheckedKeys& checked);
 
 }  // namespace headwise

@@ -7,6 +7,16 @@
 
 namespace headwise {
 
+/// Whether sequences are packed, one after another ("ragged").
+inline bool is_ragged(const AttentionArguments& a) {
+    return !a.cumulative_query_lengths.empty();
+}
+
+/// Whether keys and values are in pages.
+inline bool is_paged(const AttentionArguments& a) {
+    return a.page_table.data != nullptr;
+}
+
 /// One sequence of a call: how many tokens it has and where they begin. In dense and paged tensors it has a batch index of its own.
 struct Sequence {
     std::int64_t queries, keys;

@@ -1,0 +1,211 @@
+#include "engine/contract/check_arguments.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "engine/contract/argument_list.hpp"
+#include "engine/contract/check_numbers.hpp"
+#include "engine/contract/check_shape.hpp"
+#include "engine/contract/check_values.hpp"
+#include "engine/contract/sequences.hpp"
+#include "engine/tensor/view_check.hpp"
+#include "headwise/error.hpp"
+
+namespace headwise {
+namespace {
+
+/// What an extent must be: `value`, or at least that.
+struct ExpectedExtent {
+    std::int64_t value;
+    bool exact;
+    const char* meaning;
+};
+
+/// The sizes of one call, by axis.
+class CallSizes {
+  public:
+    CallSizes(const AttentionShape& shape, const AttentionArguments& a) : shape_(shape), a_(a) {}
+
+    /// Before it is asked for anything about the longest sequence, when lengths have been checked.
+    void find_longest() {
+        for (std::int64_t b = 0; b < shape_.batch; ++b) {
+            const Sequence sequence = sequence_at(a_, b);
+            longest_queries_ = std::max(longest_queries_, sequence.queries);
+            longest_keys_ = std::max(longest_keys_, sequence.keys);
+        }
+    }
+
+    ExpectedExtent of(Axis axis) const {
+        const bool ragged = is_ragged(a_), paged = is_paged(a_);
+        constexpr const char* kEachToken = "a number for each token";
+        switch (axis) {
+            case Axis::query_batch: return batch(ragged);
+            case Axis::key_batch: return batch(ragged);
+            case Axis::sequences: return {shape_.batch, true, "the batch"};
+            case Axis::heads: return {shape_.num_heads, true, "the number of query heads"};
+            case Axis::kv_heads: return {shape_.num_kv_heads, true, "the number of key/value heads"};
+            case Axis::query_tokens: return {a_.query.extent[2], true, "the length of query"};
+            case Axis::key_tokens: return {a_.key.extent[2], true, "the number of keys of key"};
+            case Axis::head_dim: return {shape_.head_dim, true, "the head dimension"};
+            case Axis::value_dim: return {shape_.value_dim, true, "the value dimension"};
+            case Axis::queries: return queries(1);
+            case Axis::query_blocks: return queries(a_.block_mask.query_block);
+            case Axis::keys: return keys(1);
+            case Axis::key_bytes: return keys(8);
+            case Axis::key_blocks: return keys(a_.block_mask.key_block);
+            case Axis::each_query: return {a_.query.extent[2], false, kEachToken};
+            case Axis::each_key: return {paged ? longest_keys_ : a_.key.extent[2], false, kEachToken};
+            case Axis::node: return {longest_queries_, false, kEachToken};
+            case Axis::any: break;
+        }
+        return {0, false, ""};
+    }
+
+  private:
+    ExpectedExtent batch(bool ragged) const {
+        return ragged ? ExpectedExtent{1, true, "sequences are packed, one after another"}
+                      : ExpectedExtent{shape_.batch, true, "the batch"};
+    }
+    /// In units of so many; more than there are where tensors do not say how many there are.
+    ExpectedExtent queries(std::int64_t unit) const {
+        const std::int64_t count = is_ragged(a_) ? longest_queries_ : shape_.query_length;
+        return {units(count, unit), !is_ragged(a_), "the queries"};
+    }
+    ExpectedExtent keys(std::int64_t unit) const {
+        const bool exact = !is_ragged(a_) && !is_paged(a_);
+        return {units(exact ? a_.key.extent[2] : longest_keys_, unit), exact, "the keys"};
+    }
+    static std::int64_t units(std::int64_t length, std::int64_t unit) { return (length + unit - 1) / unit; }
+
+    const AttentionShape& shape_;
+    const AttentionArguments& a_;
+    std::int64_t longest_queries_ = 0, longest_keys_ = 0;
+};
+
+void check_axis(const char* name, const AnyTensor& view, std::size_t i, const ExpectedExtent& expected, bool repeats) {
+    const std::int64_t extent = view.extent[i];
+    if ((expected.exact ? extent == expected.value : extent >= expected.value) || (repeats && extent == 1)) return;
+    throw Error(std::string(name) + ".extent[" + std::to_string(i) + "] is " + std::to_string(extent) + ", expected " +
+                (repeats ? "1 or " : "") + (expected.exact ? "" : "at least ") + std::to_string(expected.value) + ": " +
+                expected.meaning);
+}
+
+/// An array: its size is an extent.
+void check_array(const Argument& argument, const AnyTensor& array, const CallSizes& sizes) {
+    if (argument.axes[0].axis == Axis::any) return;  // checked with what it says about sequences
+    const ExpectedExtent expected = sizes.of(argument.axes[0].axis);
+    check_size(argument.name, static_cast<std::size_t>(array.extent[0]), expected.value,
+               argument.axes[0].axis == Axis::heads ? "one for each query head" : "one for each sequence of the batch");
+}
+
+/// Extents, strides and addresses.
+void check_view(const Argument& argument, const AnyTensor& view, const CallSizes& sizes, Rows rows) {
+    for (std::size_t i = 0; i < view.rank; ++i)
+        if (argument.axes[i].axis != Axis::any)
+            check_axis(argument.name, view, i, sizes.of(argument.axes[i].axis), argument.axes[i].repeats);
+    if (argument.rows_adjacent && rows == Rows::adjacent) check_unit_stride(argument.name, view);
+    checked_memory(argument.name, view);
+}
+
+void check_tensors(const CallSizes& sizes, const AttentionShape& shape, const CallTensors& tensors, const AttentionArguments& a,
+                   Rows rows) {
+    if (!is_ragged(a) && tensors.query.extent[2] != shape.query_length)
+        check_extent("query", tensors.query, 2, shape.query_length, "the queries of the plan");
+    if (tensors.value.rank > 0 && tensors.value.extent[2] != tensors.key.extent[2])
+        throw Error("key.extent[2] is " + std::to_string(tensors.key.extent[2]) + ", value.extent[2] is " +
+                    std::to_string(tensors.value.extent[2]) + ": the number of keys must match");
+    if (tensors.key.extent[2] > kMaxLength) check_range("key.extent[2]", -1, tensors.key.extent[2], 0, kMaxLength, "keys");
+    for_each_tensor(tensors, [&](const Argument& argument, const AnyTensor& view) {
+        if (view.rank == 0) return;
+        Argument known = argument;
+        if (is_paged(a) && known.axes[0].axis == Axis::key_batch) {
+            known.axes[0].axis = Axis::any;
+            if (tensors.value.rank > 0) check_extent("value", tensors.value, 0, tensors.key.extent[0], "the pages of key");
+        }
+        check_view(known, view, sizes, rows);
+    });
+}
+
+void check_results(std::span<const Result> results) {
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        if (results[i].view.rank == 0) continue;
+        check_no_self_overlap(results[i].name, results[i].view);
+        for (std::size_t j = i + 1; j < results.size(); ++j)
+            if (results[j].view.rank > 0) check_apart(results[i].name, results[i].view, results[j].name, results[j].view);
+    }
+}
+
+void check_block_mask(const BlockMask& mask) {
+    if (!mask.visible.data) return;
+    check_range("block_mask.query_block", -1, mask.query_block, 1, kMaxLength, "queries in a block");
+    check_range("block_mask.key_block", -1, mask.key_block, 1, kMaxLength, "keys in a block");
+}
+
+/// Results must not be where anything is read.
+void check_apart_from(std::span<const Result> results, const char* name, const AnyTensor& input) {
+    for (const Result& result : results)
+        if (result.view.rank > 0) check_apart(result.name, result.view, name, input);
+}
+
+}  // namespace
+
+CallTensors tensors_of(const AttentionArguments& a) {
+    CallTensors tensors{a.query, a.key, a.value, a.out, {}};
+    if (a.log_sum_exp.data) tensors.log_sum_exp = a.log_sum_exp;
+    return tensors;
+}
+
+AttentionShape shape_of(const CallTensors& tensors, const AttentionArguments& a) {
+    AttentionShape shape{.batch = tensors.query.extent[0],
+                         .num_heads = tensors.query.extent[1],
+                         .num_kv_heads = tensors.key.extent[1],
+                         .query_length = tensors.query.extent[2],
+                         .key_length = tensors.key.extent[2],
+                         .head_dim = tensors.query.extent[3],
+                         .value_dim = tensors.value.rank > 0 ? tensors.value.extent[3] : tensors.query.extent[3]};
+    const PrefixSums& sums = a.cumulative_query_lengths;
+    if (sums.empty()) return shape;
+    shape.batch = static_cast<std::int64_t>(sums.size()) - 1;
+    shape.query_length = 0;
+    // Sums that fall or go beyond the tensor are refused later, with their names; their differences may exceed 64 bits.
+    for (std::size_t i = 1; i < sums.size(); ++i)
+        if (0 <= sums[i - 1] && sums[i - 1] <= sums[i] && sums[i] <= tensors.query.extent[2])
+            shape.query_length = std::max(shape.query_length, sums[i] - sums[i - 1]);
+    return shape;
+}
+
+void check_call(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
+                const AttentionArguments& a, std::span<const Result> results, Rows rows) {
+    CallSizes sizes(shape, a);
+    check_length_arguments(a);
+    check_tensors(sizes, shape, tensors, a, rows);
+    check_lengths(shape, options, a);
+    check_results(results);
+    for_each_tensor(tensors, [&](const Argument& argument, const AnyTensor& view) {
+        const std::string_view name = argument.name;
+        const bool is_result = std::ranges::any_of(results, [&](const Result& result) { return result.name == name; });
+        if (view.rank > 0 && !is_result) check_apart_from(results, argument.name, view);
+    });
+    check_block_mask(a.block_mask);
+    sizes.find_longest();
+    for_each_rule(a, [&](const Argument& argument, const auto& x) {
+        const AnyTensor view = as_any(x);
+        if (!view.data) return;
+        if (view.rank == 1)
+            check_array(argument, view, sizes);
+        else
+            check_view(argument, view, sizes, rows);
+        check_apart_from(results, argument.name, view);
+    });
+    check_values(shape, options, tensors, a);
+}
+
+void check_attention_call(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
+                          const AttentionArguments& arguments, Rows rows) {
+    const Result results[] = {{"out", tensors.out}, {"log_sum_exp", tensors.log_sum_exp}};
+    check_call(shape, options, tensors, arguments, results, rows);
+}
+
+}  // namespace headwise

@@ -1,0 +1,92 @@
+#include <string>
+
+#include "engine/contract/check_arguments.hpp"
+#include "engine/contract/check_numbers.hpp"
+#include "engine/contract/check_shape.hpp"
+#include "engine/contract/sequences.hpp"
+#include "headwise/error.hpp"
+
+namespace headwise {
+namespace {
+
+/// Each of the batch's lengths, where there are any.
+void check_each_length(const char* name, std::span<const std::int32_t> lengths, std::int64_t batch, std::int64_t most,
+                       const char* meaning) {
+    if (lengths.empty()) return;
+    check_size(name, lengths.size(), batch, "one for each sequence of the batch");
+    for (std::int64_t b = 0; b < batch; ++b) check_range(name, b, lengths[static_cast<std::size_t>(b)], 0, most, meaning);
+}
+
+void check_first_positions(const char* name, std::span<const std::int64_t> positions, std::int64_t batch) {
+    if (positions.empty()) return;
+    check_size(name, positions.size(), batch, "one for each sequence of the batch");
+    for (std::int64_t b = 0; b < batch; ++b)
+        check_range(name, b, positions[static_cast<std::size_t>(b)], -kMaxLength, kMaxLength, "a position");
+}
+
+void check_sums(const char* name, const PrefixSums& sums, std::int64_t batch, std::int64_t total, std::int64_t longest,
+                const char* total_name) {
+    check_size(name, sums.size(), batch + 1, "0 and one sum for each sequence of the batch");
+    if (sums[0] != 0) throw Error(at(name, 0) + " is " + std::to_string(sums[0]) + ": the sums begin with 0");
+    for (std::int64_t b = 0; b < batch; ++b) {
+        const std::int64_t sum = sums[static_cast<std::size_t>(b)], next = sums[static_cast<std::size_t>(b) + 1];
+        if (next < sum)
+            throw Error(at(name, b + 1) + " is " + std::to_string(next) + ", " + at(name, b) + " is " + std::to_string(sum) +
+                        ": the sums must not fall");
+        if (next > total)
+            throw Error(at(name, b + 1) + " is " + std::to_string(next) + ", " + total_name + " is " + std::to_string(total) +
+                        ": the sums end with the total");
+        if (next - sum > longest)
+            throw Error(at(name, b + 1) + " is " + std::to_string(next) + ", " + at(name, b) + " is " + std::to_string(sum) +
+                        ": a sequence may have at most " + std::to_string(longest) + " tokens, as planned");
+    }
+    const std::int64_t last = sums[static_cast<std::size_t>(batch)];
+    if (last != total)
+        throw Error(at(name, batch) + " is " + std::to_string(last) + ", " + total_name + " is " + std::to_string(total) +
+                    ": the sums end with the total");
+}
+
+}  // namespace
+
+void check_length_arguments(const AttentionArguments& a) {
+    if (is_ragged(a) && !a.query_lengths.empty())
+        throw Error("query_lengths and cumulative_query_lengths are both given: expected one of them");
+    if (!a.key_lengths.empty() && !a.cumulative_key_lengths.empty())
+        throw Error("key_lengths and cumulative_key_lengths are both given: expected one of them");
+    const bool has_sequences = is_ragged(a) ? a.cumulative_query_lengths.size() > 1 : a.query.extent[0] > 0;
+    if (is_paged(a) && a.key_lengths.empty() && has_sequences)
+        throw Error("key_lengths is empty: with page_table it tells how many keys there are");
+    if (is_ragged(a) && !is_paged(a) && a.cumulative_key_lengths.empty())
+        throw Error("cumulative_key_lengths is empty: with cumulative_query_lengths it tells where the keys of a sequence are");
+    if (!is_ragged(a) && !a.cumulative_key_lengths.empty())
+        throw Error("cumulative_query_lengths is empty: with cumulative_key_lengths it tells where the queries of a sequence are");
+    if (a.shared_keys != 0 && !a.cumulative_key_lengths.empty())
+        throw Error("shared_keys is " + std::to_string(a.shared_keys) +
+                    ", cumulative_key_lengths is given: keys that lie one behind the other are not shared");
+}
+
+void check_lengths(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& a) {
+    if (is_ragged(a)) {
+        check_sums("cumulative_query_lengths", a.cumulative_query_lengths, shape.batch, a.query.extent[2], shape.query_length,
+                   "query.extent[2]");
+        if (!a.cumulative_key_lengths.empty())
+            check_sums("cumulative_key_lengths", a.cumulative_key_lengths, shape.batch, a.key.extent[2], kMaxLength,
+                       "key.extent[2]");
+    }
+    check_each_length("query_lengths", a.query_lengths, shape.batch, shape.query_length, "the queries of the tensor");
+    check_each_length("key_lengths", a.key_lengths, shape.batch, is_paged(a) ? kMaxLength : a.key.extent[2],
+                      "the keys of the tensor");
+    check_each_length("prefix_lengths", a.prefix_lengths, shape.batch, kMaxLength, "keys");
+    check_first_positions("first_query_positions", a.first_query_positions, shape.batch);
+    check_first_positions("first_key_positions", a.first_key_positions, shape.batch);
+    if (a.shared_keys == 0) return;
+    check_range("shared_keys", -1, a.shared_keys, 0, kMaxLength, "keys");
+    if (!options.shared_prefix)
+        throw Error("shared_keys is " + std::to_string(a.shared_keys) + ": expected 0, as options.shared_prefix is false");
+    for (std::int64_t b = 0; b < shape.batch; ++b)
+        if (const Sequence s = sequence_at(a, b); s.keys < a.shared_keys)
+            throw Error("shared_keys is " + std::to_string(a.shared_keys) + ": sequence " + std::to_string(b) + " has only " +
+                        std::to_string(s.keys) + " keys");
+}
+
+}  // namespace headwise
