@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "accuracy.hpp"
+#include "case.hpp"
 #include "case_memory.hpp"
 #include "comparison.hpp"
 #include "headwise/cpu.hpp"

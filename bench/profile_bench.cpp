@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "accuracy.hpp"
 #include "bench/benchmarks.hpp"
+#include "case.hpp"
 #include "case_memory.hpp"
-#include "comparison.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/profile.hpp"
 #include "thread_team.hpp"

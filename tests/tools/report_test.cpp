@@ -8,6 +8,9 @@
 #include <span>
 #include <string>
 
+#include "accuracy.hpp"
+#include "csv_field.hpp"
+
 using namespace headwise;
 using namespace headwise::tools;
 

@@ -11,10 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "accuracy.hpp"
 #include "attention_file.hpp"
-#include "comparison.hpp"
 #include "profile/attention_file_workload.hpp"
 #include "safetensors.hpp"
+#include "suite.hpp"
 #include "thread_team.hpp"
 
 using namespace headwise::tools;

@@ -72,4 +72,10 @@ Accuracy AccuracyRecord::result(std::int64_t total_rows) const {
     return result;
 }
 
+bool is_wrong(const Accuracy& accuracy) {
+    // Rounding moves results by some 1e-6 of the largest; bugs move them by much more.
+    return accuracy.rows > 0 &&
+           !(accuracy.engine_error <= 1e-4 * accuracy.largest + 4 * accuracy.naive_error + accuracy.negligible);
+}
+
 }  // namespace headwise::tools

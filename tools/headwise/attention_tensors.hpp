@@ -41,12 +41,6 @@ struct AttentionTensors {
 /// Reproducible random tensors of the given sizes.
 AttentionTensors random_attention_tensors(const AttentionCase& sizes);
 
-struct AttentionFileOptions {
-    Causal causal = Causal::none;
-    std::optional<float> scale{};
-    Layout layout = Layout::bhsd;
-};
-
 /// The sizes of plain attention on the tensors of a file, by its header. Throws UsageError, naming file and tensor, as for a file
 /// with tensors that ask for more.
 AttentionCase plain_attention_case(const AttentionFile& file, const AttentionFileOptions& options);

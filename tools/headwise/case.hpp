@@ -40,6 +40,13 @@ struct LayerCase {
     std::int64_t head_dim() const { return model_dim / num_heads; }
 };
 
+/// How the tensors of a file are to be read: what its header does not say.
+struct AttentionFileOptions {
+    Causal causal = Causal::none;
+    std::optional<float> scale{};
+    Layout layout = Layout::bhsd;
+};
+
 using CaseSizes = std::variant<AttentionCase, MatmulCase, LayerCase>;
 
 /// Reads "attention:b=1,hq=32,hkv=8,sq=2048,skv=2048,d=128,causal=bottom-right", "matmul:m=512,n=768,k=768" or

@@ -4,27 +4,10 @@
 
 #include <filesystem>
 
-#include "attention_rules_file.hpp"
 #include "case_memory.hpp"
-#include "headwise/attention.hpp"
-#include "memory_limit.hpp"
 #include "usage_error.hpp"
 
 namespace headwise::tools {
-
-void check_plain_attention_file(const AttentionFile& file, const AttentionFileOptions& options, int threads) {
-    const AttentionCase sizes = plain_attention_case(file, options);
-    const AttentionShape& shape = sizes.shape;
-    check_memory(fmt::format("'{}' takes", file.path()), case_bytes(sizes, threads) + expected_bytes(file, shape),
-                 case_memory_limit());
-    checked_expected_rows(file, shape);
-    file.expect(shape.batch != 0 && shape.query_length != 0 && shape.key_length != 0, "nothing to time: q or k is empty");
-    try {
-        const AttentionPlan plan(shape, {.causal = options.causal, .scale = options.scale});
-    } catch (const Error& error) {
-        throw error_of_file(file, error);
-    }
-}
 
 void CaseArguments::add_to(CLI::App& command, const std::string& purpose) {
     command
@@ -67,13 +50,6 @@ void CaseArguments::check_apart(std::span<const NamedPath> outputs, std::span<co
     for (const SuiteEntry& entry : entries)
         if (!entry.file.empty()) read.push_back({given() ? "--input" : "the suite's", entry.file});
     check_outputs_are_apart(outputs, read);
-}
-
-std::pair<CaseSizes, std::unique_ptr<Workload>> load(const SuiteEntry& entry) {
-    if (entry.file.empty()) return {entry.sizes, make_workload(entry.sizes)};
-    AttentionTensors tensors = read_attention_tensors_with_expected(entry.file, entry.file_options);
-    const CaseSizes sizes = tensors.sizes;
-    return {sizes, attention_workload(std::move(tensors))};
 }
 
 }  // namespace headwise::tools

@@ -3,15 +3,13 @@
 #include <CLI/CLI.hpp>
 
 #include <functional>
-#include <memory>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "attention_file_arguments.hpp"
-#include "comparison.hpp"
 #include "output_file.hpp"
+#include "suite.hpp"
 
 namespace headwise::tools {
 
@@ -35,11 +33,5 @@ struct CaseArguments {
     /// is read from.
     void check_apart(std::span<const NamedPath> outputs, std::span<const SuiteEntry> entries) const;
 };
-
-/// Throws UsageError where load() would, where there is nothing to time, and where it takes more memory than there is.
-void check_plain_attention_file(const AttentionFile& file, const AttentionFileOptions& options, int threads);
-
-/// Makes the tensors of an entry, or reads them: of plain attention.
-std::pair<CaseSizes, std::unique_ptr<Workload>> load(const SuiteEntry& entry);
 
 }  // namespace headwise::tools

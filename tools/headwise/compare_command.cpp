@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "accuracy.hpp"
 #include "case_arguments.hpp"
 #include "case_memory.hpp"
 #include "commands.hpp"
@@ -13,12 +14,14 @@
 #include "comparison.hpp"
 #include "each_until_failure.hpp"
 #include "engine_options.hpp"
+#include "load.hpp"
 #include "machine_probe.hpp"
 #include "output_file.hpp"
 #include "plot.hpp"
 #include "printable.hpp"
 #include "progress_bar.hpp"
 #include "report.hpp"
+#include "suite.hpp"
 #include "usage_error.hpp"
 #include "value_suite.hpp"
 #include "variant_bytes.hpp"

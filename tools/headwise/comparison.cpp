@@ -16,10 +16,4 @@ Bound bound_of(const Workload& workload, MachineProbe& probe, ThreadTeam& team, 
     return roofs.by_bandwidth ? Bound::reading : Bound::multiply_add;
 }
 
-bool is_wrong(const Accuracy& accuracy) {
-    // Rounding moves results by some 1e-6 of the largest; bugs move them by much more.
-    return accuracy.rows > 0 &&
-           !(accuracy.engine_error <= 1e-4 * accuracy.largest + 4 * accuracy.naive_error + accuracy.negligible);
-}
-
 }  // namespace headwise::tools

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "accuracy.hpp"
 #include "case.hpp"
 #include "machine_probe.hpp"
 #include "measure.hpp"
@@ -40,24 +41,5 @@ struct Comparison : MachinePeaks {
 
 /// By the lower roof (roofline()) at the workload's intensity, measured now on the team. `operands` are the workload's.
 Bound bound_of(const Workload& workload, MachineProbe& probe, ThreadTeam& team, ReadSet& operands);
-
-/// Whether the engine's result is so far from the f64 loops that no rounding explains it.
-bool is_wrong(const Accuracy& accuracy);
-
-/// What is compared: named, and made when its turn comes.
-struct SuiteEntry {
-    std::string name;
-    CaseSizes sizes;   ///< of random tensors
-    std::string file;  ///< or, if not empty, the file to read them from
-    AttentionFileOptions file_options;
-};
-
-/// The targets and, first, the real inputs, whose files are found by data_file().
-std::vector<SuiteEntry> default_suite(const std::string& data_directory);
-std::vector<SuiteEntry> real_suite(const std::string& data_directory);
-
-/// Where a file of data/ lies: in `directory` if not empty, else beside the installed program, the build tree or the sources.
-/// Throws UsageError.
-std::string data_file(const std::string& directory, const std::string& name);
 
 }  // namespace headwise::tools

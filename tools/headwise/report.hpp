@@ -2,7 +2,6 @@
 
 #include <span>
 #include <string>
-#include <string_view>
 
 #include "comparison.hpp"
 
@@ -20,8 +19,5 @@ std::string comparison_json(const Comparison& comparison);
 
 /// A line for each result, with a header; RFC 4180. What is not finite is inf, -inf or nan, what is not known empty.
 std::string comparison_csv(const Comparison& comparison);
-
-/// The text as one field, printable, in quotes where it must be.
-std::string csv_field(std::string_view text);
 
 }  // namespace headwise::tools

@@ -2,8 +2,8 @@
 
 #include <array>
 
+#include "csv_field.hpp"
 #include "json_text.hpp"
-#include "report.hpp"
 #include "report_machine.hpp"
 #include "report_shape.hpp"
 #include "report_variants.hpp"

@@ -1,3 +1,5 @@
+#include "suite.hpp"
+
 #include <fmt/format.h>
 
 #include <array>
@@ -5,7 +7,6 @@
 #include <system_error>
 #include <utility>
 
-#include "comparison.hpp"
 #include "usage_error.hpp"
 
 namespace headwise::tools {

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "accuracy.hpp"
-#include "comparison.hpp"
 #include "headwise/reference.hpp"
 
 namespace headwise::tools {

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "accuracy.hpp"
 #include "variant_workload.hpp"
-#include "workload.hpp"
 
 namespace headwise::tools {
 

@@ -8,22 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "accuracy.hpp"
 #include "attention_tensors.hpp"
 #include "case.hpp"
 
 namespace headwise::tools {
-
-/// How far the engine's last result and the naive f32 loops are from the naive f64 loops, and how fast the naive f32 loops are.
-/// Large cases are checked on some of their rows, the first and the last among them, evenly spread.
-struct Accuracy {
-    double engine_error = 0;  ///< largest absolute difference; infinity where one is NaN or infinite and the other is not
-    double naive_error = 0;
-    double largest = 0;     ///< largest absolute value of the f64 result: what the errors are to be compared with
-    double negligible = 0;  ///< an error of this size is as promised, however small the values are
-    double naive_gflops = 0;
-    std::int64_t rows = 0, total_rows = 0;
-    std::optional<double> engine_to_model{}, naive_to_model{};  ///< against the output stored in the file, where there is one
-};
 
 /// One thing to be timed: tensors of certain sizes and the engine call on them.
 class Workload {

@@ -13,6 +13,7 @@
 #include "commands.hpp"
 #include "each_until_failure.hpp"
 #include "engine_options.hpp"
+#include "machine_probe.hpp"
 #include "memory_limit.hpp"
 #include "output_file.hpp"
 #include "plot.hpp"
@@ -26,6 +27,7 @@
 #include "profile/record.hpp"
 #include "progress_bar.hpp"
 #include "report_machine.hpp"
+#include "suite.hpp"
 #include "usage_error.hpp"
 
 namespace headwise::tools {

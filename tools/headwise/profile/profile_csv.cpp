@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "csv_field.hpp"
 #include "profile/profile_reports.hpp"
-#include "report.hpp"
 
 namespace headwise::tools {
 namespace {
