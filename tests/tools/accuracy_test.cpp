@@ -1,4 +1,4 @@
-#include "accuracy.hpp"
+#include "measure/accuracy.hpp"
 
 #include <doctest/doctest.h>
 

@@ -10,9 +10,9 @@
 #include <numeric>
 
 #include "headwise/reference.hpp"
-#include "random_attention.hpp"
 #include "tests/support/error_message.hpp"
 #include "tests/support/random_numbers.hpp"
+#include "verify/random_attention.hpp"
 
 namespace headwise::tools {
 namespace {

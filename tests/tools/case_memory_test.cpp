@@ -1,4 +1,4 @@
-#include "case_memory.hpp"
+#include "workloads/case_memory.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -20,23 +20,23 @@
 #include <utility>
 #include <vector>
 
-#include "attention_file.hpp"
-#include "attention_rules_file.hpp"
-#include "attention_tensors.hpp"
+#include "buffers/memory_limit.hpp"
 #include "engine/attention/call_memory.hpp"
+#include "files/attention_file.hpp"
+#include "files/attention_rules.hpp"
+#include "files/attention_tensors.hpp"
+#include "files/safetensors.hpp"
 #include "headwise/attention.hpp"
 #include "headwise/attention_weights.hpp"
 #include "headwise/rope.hpp"
-#include "memory_limit.hpp"
-#include "safetensors.hpp"
+#include "measure/thread_team.hpp"
 #include "tests/support/system_directory.hpp"
-#include "thread_team.hpp"
-#include "usage_error.hpp"
-#include "value_suite.hpp"
-#include "variant_bytes.hpp"
-#include "variant_check.hpp"
-#include "variant_suite.hpp"
-#include "workload.hpp"
+#include "text/usage_error.hpp"
+#include "variants/bytes.hpp"
+#include "variants/check.hpp"
+#include "variants/suite.hpp"
+#include "variants/value_suite.hpp"
+#include "workloads/workload.hpp"
 
 using namespace headwise::tools;
 using headwise::test::SystemDirectory;

@@ -1,11 +1,11 @@
-#include "case.hpp"
+#include "cases/case.hpp"
 
 #include <doctest/doctest.h>
 
 #include <string>
 #include <vector>
 
-#include "usage_error.hpp"
+#include "text/usage_error.hpp"
 
 using namespace headwise;
 using namespace headwise::tools;

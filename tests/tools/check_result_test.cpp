@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <limits>
 
-#include "check_result.hpp"
-#include "verify_attention.hpp"
-#include "verify_checks.hpp"
+#include "verify/attention.hpp"
+#include "verify/check_result.hpp"
+#include "verify/checks.hpp"
 
 namespace headwise::tools {
 namespace {

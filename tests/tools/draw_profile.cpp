@@ -4,9 +4,9 @@
 #include <iterator>
 #include <string>
 
-#include "profile/profile_html.hpp"
-#include "profile/profile_timeline.hpp"
-#include "profile/profile_trace.hpp"
+#include "profile/write/html.hpp"
+#include "profile/write/timeline.hpp"
+#include "profile/write/trace.hpp"
 
 int main(int count, char** arguments) {
     using namespace headwise::tools;

@@ -1,4 +1,4 @@
-#include "json_text.hpp"
+#include "text/json_text.hpp"
 
 #include <doctest/doctest.h>
 
@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "profile/profile_reports.hpp"
-#include "report.hpp"
-#include "report_variants.hpp"
+#include "compare/report.hpp"
+#include "profile/write/reports.hpp"
+#include "variants/report.hpp"
 
 using namespace headwise::tools;
 

@@ -1,4 +1,4 @@
-#include "machine_probe.hpp"
+#include "measure/machine_probe.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "measure.hpp"
+#include "measure/measure.hpp"
 
 #include <doctest/doctest.h>
 #include <tbb/parallel_for.h>

@@ -1,4 +1,4 @@
-#include "profile/attempts.hpp"
+#include "profile/analyze/attempts.hpp"
 
 #include <doctest/doctest.h>
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "profile/diagnosis.hpp"
+#include "profile/analyze/diagnosis.hpp"
 #include "synthetic_recording.hpp"
 
 using namespace headwise;

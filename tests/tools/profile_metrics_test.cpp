@@ -1,9 +1,9 @@
 #include <doctest/doctest.h>
 
-#include "profile/heads.hpp"
-#include "profile/metrics.hpp"
-#include "profile/workers.hpp"
-#include "roofline.hpp"
+#include "measure/roofline.hpp"
+#include "profile/analyze/heads.hpp"
+#include "profile/analyze/metrics.hpp"
+#include "profile/analyze/workers.hpp"
 #include "synthetic_recording.hpp"
 
 using namespace headwise;

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "profile/profile_reports.hpp"
+#include "profile/write/reports.hpp"
 #include "synthetic_recording.hpp"
 
 using namespace headwise;

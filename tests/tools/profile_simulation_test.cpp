@@ -5,8 +5,8 @@
 #include <numeric>
 #include <vector>
 
-#include "profile/simulate.hpp"
-#include "profile/what_if.hpp"
+#include "profile/analyze/simulate.hpp"
+#include "profile/analyze/what_if.hpp"
 #include "synthetic_recording.hpp"
 
 using namespace headwise;

@@ -1,4 +1,4 @@
-#include "profile/profile_timeline.hpp"
+#include "profile/write/timeline.hpp"
 
 #include <doctest/doctest.h>
 

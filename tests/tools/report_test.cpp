@@ -1,4 +1,4 @@
-#include "report.hpp"
+#include "compare/report.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,8 +8,8 @@
 #include <span>
 #include <string>
 
-#include "accuracy.hpp"
-#include "csv_field.hpp"
+#include "measure/accuracy.hpp"
+#include "text/csv_field.hpp"
 
 using namespace headwise;
 using namespace headwise::tools;

@@ -1,4 +1,4 @@
-#include "report_variants.hpp"
+#include "variants/report.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "safetensors.hpp"
+#include "files/safetensors.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "printable.hpp"
-#include "usage_error.hpp"
+#include "text/printable.hpp"
+#include "text/usage_error.hpp"
 
 using namespace headwise::tools;
 

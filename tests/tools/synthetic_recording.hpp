@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "profile/recording.hpp"
+#include "profile/record/recording.hpp"
 
 namespace headwise::tools::test {
 

@@ -1,4 +1,4 @@
-#include "value_suite.hpp"
+#include "variants/value_suite.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "thread_team.hpp"
-#include "value_variants.hpp"
-#include "variant_check.hpp"
+#include "measure/thread_team.hpp"
+#include "variants/check.hpp"
+#include "variants/values.hpp"
 
 using namespace headwise;
 using namespace headwise::tools;

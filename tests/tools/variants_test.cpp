@@ -1,4 +1,4 @@
-#include "variants.hpp"
+#include "variants/variants.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,10 +7,10 @@
 #include <string>
 #include <utility>
 
-#include "thread_team.hpp"
-#include "variant_check.hpp"
-#include "variant_comparison.hpp"
-#include "variant_suite.hpp"
+#include "measure/thread_team.hpp"
+#include "variants/check.hpp"
+#include "variants/comparison.hpp"
+#include "variants/suite.hpp"
 
 using namespace headwise;
 using namespace headwise::tools;

@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <cstdio>
 
-#include "random_attention.hpp"
 #include "tests/support/bound_use.hpp"
 #include "tests/support/random_numbers.hpp"
-#include "verify_attention.hpp"
+#include "verify/attention.hpp"
+#include "verify/random_attention.hpp"
 
 namespace headwise::tools {
 namespace {

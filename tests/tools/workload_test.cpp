@@ -1,4 +1,4 @@
-#include "workload.hpp"
+#include "workloads/workload.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -11,12 +11,12 @@
 #include <string>
 #include <vector>
 
-#include "accuracy.hpp"
-#include "attention_file.hpp"
-#include "profile/attention_file_workload.hpp"
-#include "safetensors.hpp"
-#include "suite.hpp"
-#include "thread_team.hpp"
+#include "cases/suite.hpp"
+#include "files/attention_file.hpp"
+#include "files/safetensors.hpp"
+#include "measure/accuracy.hpp"
+#include "measure/thread_team.hpp"
+#include "workloads/attention_file.hpp"
 
 using namespace headwise::tools;
 
