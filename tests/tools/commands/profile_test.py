@@ -1,4 +1,4 @@
-"""`headwise profile` as its users call it: profile_command_test.py PROGRAM DATA_DIRECTORY. No time is checked, only how they belong together."""
+"""`headwise profile` as its users call it: profile_test.py PROGRAM DATA_DIRECTORY. No time is checked, only how they belong together."""
 import collections
 import csv
 import json

@@ -1,7 +1,7 @@
-"""The trace events of headwise profile: profile_trace_test.py DRAW_PROFILE. Standard library, and jsonschema for one test.
+"""The trace events of headwise profile: trace_test.py DRAW_PROFILE. Standard library, and jsonschema for one test.
 
 Perfetto's own reader (trace_processor of the PyPI package perfetto) is a program that the package downloads when it is first used, which
-a test must not; data/trace_events.schema.json says what it expects.
+a test must not; trace_events.schema.json says what it expects.
 """
 import json
 import os
@@ -17,7 +17,7 @@ except ImportError:
     jsonschema = None
 
 DRAW_PROFILE = sys.argv[1]
-SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "trace_events.schema.json")
+SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "trace_events.schema.json")
 
 
 def trace_of(json_text):

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "profile/write/reports.hpp"
-#include "synthetic_recording.hpp"
+#include "tests/tools/profile/synthetic_recording.hpp"
 
 using namespace headwise;
 using namespace headwise::tools;

@@ -1,4 +1,4 @@
-"""The page of headwise profile in headless Chromium: profile_page_test.py DRAW_PROFILE. Standard library only, and Chromium."""
+"""The page of headwise profile in headless Chromium: page_test.py DRAW_PROFILE. Standard library only, and Chromium."""
 import html.parser
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""tools/plot_profile.py as it is started: profile_plot_test.py. Needs matplotlib."""
+"""tools/plot_profile.py as it is started: plot_test.py. Needs matplotlib."""
 import importlib.util
 import os
 import subprocess
@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 
 import profile_sample
 
-SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "plot_profile.py")
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "..", "tools", "plot_profile.py")
 sys.path.append(os.path.dirname(SCRIPT))
 import figure_file
 

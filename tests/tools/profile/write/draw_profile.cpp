@@ -1,4 +1,4 @@
-// Draws a profile for tests/tools/profile_*_test.py: draw_profile html|trace|timeline [COLUMNS] < JSON
+// Draws a profile for tests/tools/profile/write/*_test.py: draw_profile html|trace|timeline [COLUMNS] < JSON
 #include <cstdlib>
 #include <iostream>
 #include <iterator>

@@ -7,7 +7,7 @@
 
 #include "profile/analyze/simulate.hpp"
 #include "profile/analyze/what_if.hpp"
-#include "synthetic_recording.hpp"
+#include "tests/tools/profile/synthetic_recording.hpp"
 
 using namespace headwise;
 using namespace headwise::tools;

@@ -4,7 +4,7 @@
 #include "profile/analyze/heads.hpp"
 #include "profile/analyze/metrics.hpp"
 #include "profile/analyze/workers.hpp"
-#include "synthetic_recording.hpp"
+#include "tests/tools/profile/synthetic_recording.hpp"
 
 using namespace headwise;
 using namespace headwise::tools;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "profile/analyze/diagnosis.hpp"
-#include "synthetic_recording.hpp"
+#include "tests/tools/profile/synthetic_recording.hpp"
 
 using namespace headwise;
 using namespace headwise::tools;
