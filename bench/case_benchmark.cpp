@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <vector>
 
-#include "case_memory.hpp"
-#include "comparison.hpp"
+#include "cases/case.hpp"
+#include "compare/comparison.hpp"
 #include "headwise/cpu.hpp"
-#include "machine_probe.hpp"
-#include "thread_team.hpp"
-#include "workload.hpp"
+#include "measure/accuracy.hpp"
+#include "measure/machine_probe.hpp"
+#include "measure/thread_team.hpp"
+#include "workloads/case_memory.hpp"
+#include "workloads/workload.hpp"
 
 namespace headwise::bench {
 namespace {

@@ -5,10 +5,10 @@
 
 #include "bench/benchmarks.hpp"
 #include "bench/case_benchmark.hpp"
+#include "buffers/float_buffer.hpp"
 #include "engine/kernels/kernel_table.hpp"
-#include "float_buffer.hpp"
 #include "headwise/cpu.hpp"
-#include "thread_team.hpp"
+#include "measure/thread_team.hpp"
 
 namespace headwise::bench {
 namespace {

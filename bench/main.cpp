@@ -6,7 +6,7 @@
 #include "bench/benchmarks.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/error.hpp"
-#include "usage_error.hpp"
+#include "text/usage_error.hpp"
 
 namespace {
 

@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "bench/benchmarks.hpp"
-#include "case_memory.hpp"
-#include "comparison.hpp"
+#include "cases/case.hpp"
 #include "headwise/cpu.hpp"
 #include "headwise/profile.hpp"
-#include "thread_team.hpp"
-#include "workload.hpp"
+#include "measure/accuracy.hpp"
+#include "measure/thread_team.hpp"
+#include "workloads/case_memory.hpp"
+#include "workloads/workload.hpp"
 
 namespace headwise::bench {
 namespace {

@@ -5,7 +5,7 @@ For each run one lane a worker, and in it a bar a task, with the colour, the hat
 """
 import figure_file
 
-# The colours of the page, profile_page_elements.js: Paul Tol's "light" scheme, on which black text can be read.
+# The colours of the page, tools/headwise/profile/write/page_elements.js: Paul Tol's "light" scheme, on which black text can be read.
 HEAD_COLORS = ("#77aadd", "#ee8866", "#44bb99", "#eedd88", "#ffaabb", "#99ddff", "#bbcc33", "#c9a0dc")
 HATCHES = ("", "////", "...", "\\\\\\\\")
 PRODUCT_COLOR = "#bfc5cc"

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Fails when a source file includes what its layer may not know. Usage: include_rules.py PROJECT_FOLDER
 
-Calls go down only: tools -> include -> layers -> attention, matmul -> dispatch -> kernels -> simd. docs/architecture.md gives the reasons.
+Calls go down only: tools -> include -> layers -> attention, matmul -> dispatch -> kernels -> simd. So they do within the program, from room to
+room. docs/architecture.md gives the reasons.
 """
 
 import os
@@ -23,6 +24,26 @@ LAYERS = {
     "reference": {"reference", "contract", "tensor"},
 }
 
+# The rooms of tools/headwise/, from the lowest up, each with those it may include from. "" is main.cpp.
+ROOMS = {
+    "text": {"text"},
+    "buffers": {"buffers", "text"},
+    "cases": {"cases", "text"},
+    "measure": {"measure", "buffers"},
+    "files": {"files", "cases", "buffers", "text"},
+    "workloads": {"workloads", "files", "measure", "cases", "buffers", "text"},
+    "verify": {"verify", "measure", "buffers"},
+    "variants": {"variants", "workloads", "measure", "cases", "buffers", "text"},
+    "compare": {"compare", "workloads", "measure", "cases", "text"},
+    "profile/record": {"profile/record", "workloads", "measure", "buffers", "text"},
+    "profile/analyze": {"profile/analyze", "profile/record", "measure"},
+    "profile/write": {"profile/write", "profile/analyze", "measure", "text"},
+    "arguments": {"arguments", "workloads", "files", "cases", "text"},
+    "commands": {"commands", "arguments", "profile/write", "profile/analyze", "profile/record", "compare", "variants", "verify", "workloads", "files",
+                 "measure", "cases", "buffers", "text"},
+    "": {"commands", "text"},
+}
+
 # Code that is compiled once for each ISA sees only headers without code of their own: any inline function in them could be emitted for that
 # ISA and be picked up by the whole program. tests/scripts/kernel_symbols.py checks the outcome.
 PER_ISA_FOLDERS = {"simd", "kernels"}
@@ -39,6 +60,22 @@ ISA_CONDITION = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b.*__(SSE\w*|AVX\w*|
 SOURCE_SUFFIXES = (".h", ".hpp", ".cpp")
 
 
+def room_of(path):
+    """Where in tools/headwise/ the file at `path` (relative to the project) is: a key of ROOMS, or what is none; "" of main.cpp."""
+    folder = os.path.dirname(path.removeprefix("tools/headwise/"))
+    return None if not folder and path != "tools/headwise/main.cpp" else folder
+
+
+def room_objection(path, target):
+    """Why the file at `path`, which is in a room, may not include `target`, a header of the program; None if it may."""
+    room, target_room = room_of(path), os.path.dirname(target)
+    if target_room not in ROOMS or not target_room:
+        return 'write the path from tools/headwise/: "room/file.hpp"'
+    if target_room not in ROOMS[room]:
+        return f"{path if not room else f'tools/headwise/{room}/'} may include from {', '.join(sorted(ROOMS[room]))}: calls go down only"
+    return None
+
+
 def include_objection(path, target, quoted):
     """Why the file at `path` (relative, with /) may not include `target`; None if it may."""
     top, _, rest = path.partition("/")
@@ -50,7 +87,7 @@ def include_objection(path, target, quoted):
     if top == "tools":
         if target.startswith("engine/") and target not in TOOLS_ENGINE_HEADERS:
             return f"tools use the public API in include/ (and {', '.join(sorted(TOOLS_ENGINE_HEADERS))})"
-        return None
+        return room_objection(path, target) if quoted and not project else None
     if re.match(r"(oneapi/)?tbb(/|\.h)", target) and folder != "runtime":
         return "oneTBB is named in engine/runtime/ alone"
     if target.startswith("xsimd/") and folder != "simd":
@@ -100,6 +137,9 @@ def violations(root):
         parts = path.split("/")
         if parts[0] == "engine" and (len(parts) < 3 or parts[1] not in LAYERS):
             problems.append(f"{path}: not in one of engine's folders: {', '.join(LAYERS)}")
+            continue
+        if parts[0] == "tools" and room_of(path) not in ROOMS:
+            problems.append(f"{path}: not in one of the program's rooms: {', '.join(filter(None, ROOMS))}")
             continue
         with open(os.path.join(root, path), encoding="utf-8") as file:
             for number, line in enumerate(file, 1):

@@ -18,7 +18,10 @@ ALLOWED = {
     "engine/attention/plan.cpp": ['#include "engine/runtime/parallel.hpp"', '#include "headwise/attention.hpp"', "#include <span>"],
     "engine/cache/kv_cache.cpp": ['#include "engine/tensor/view_check.hpp"', '#include "headwise/kv_cache.hpp"', "#include <atomic>"],
     "engine/layers/multi_head_attention.cpp": ['#include "engine/attention/plan.hpp"', "// #include <tbb/task.h> is never needed here"],
-    "tools/headwise/info.cpp": ["#include <tbb/info.h>", '#include "engine/kernels/kernel_table.hpp"', '#include "case.hpp"'],
+    "tools/headwise/measure/thread_team.cpp": ["#include <tbb/info.h>", '#include "measure/thread_team.hpp"', '#include "headwise/cpu.hpp"'],
+    "tools/headwise/measure/machine_probe.cpp": ['#include "engine/kernels/kernel_table.hpp"', '#include "buffers/memory_limit.hpp"'],
+    "tools/headwise/profile/analyze/workers.hpp": ['#include "profile/record/recording.hpp"'],
+    "tools/headwise/main.cpp": ["#include <CLI/CLI.hpp>", '#include "commands/commands.hpp"', '#include "text/usage_error.hpp"'],
 }
 
 FORBIDDEN = [  # path, line, a part of the message
@@ -50,7 +53,18 @@ FORBIDDEN = [  # path, line, a part of the message
     ("engine/simd/a.hpp", '#include "headwise/tensor.hpp"', "public API"),
     ("engine/reference/a.cpp", '#include "engine/attention/plan.hpp"', "calls go down only"),
     ("engine/helpers/a.cpp", "#include <vector>", "not in one of engine's folders"),
-    ("tools/headwise/a.cpp", '#include "engine/attention/plan.hpp"', "public API"),
+    ("tools/headwise/cases/a.cpp", '#include "engine/attention/plan.hpp"', "public API"),
+    ("tools/headwise/cases/a.cpp", '#include "workloads/workload.hpp"', "tools/headwise/cases/ may include from cases, text: calls go down only"),
+    ("tools/headwise/variants/a.cpp", '#include "compare/comparison.hpp"', "calls go down only"),
+    ("tools/headwise/profile/record/a.hpp", '#include "profile/analyze/metrics.hpp"', "calls go down only"),
+    ("tools/headwise/main.cpp", '#include "cases/case.hpp"', "tools/headwise/main.cpp may include from commands, text: calls go down only"),
+    ("tools/headwise/cases/a.cpp", '#include "suite.hpp"', "room/file.hpp"),
+    ("tools/headwise/cases/a.cpp", '#include "../text/printable.hpp"', "room/file.hpp"),
+    ("tools/headwise/cases/a.cpp", '#include "helpers/a.hpp"', "room/file.hpp"),
+    ("tools/headwise/profile/write/a.cpp", '#include "profile/page.hpp"', "room/file.hpp"),
+    ("tools/headwise/a.cpp", "#include <vector>", "not in one of the program's rooms"),
+    ("tools/headwise/profile/a.cpp", "#include <vector>", "not in one of the program's rooms"),
+    ("tools/headwise/helpers/a.cpp", "#include <vector>", "not in one of the program's rooms"),
 ]
 
 
@@ -74,6 +88,14 @@ class IncludeRules(unittest.TestCase):
                 self.assertEqual(len(problems), 1, problems)
                 self.assertIn(path, problems[0])
                 self.assertIn(message, problems[0])
+
+    def test_the_tables_go_down_only(self):
+        for table in (include_rules.LAYERS, include_rules.ROOMS):
+            below = set()
+            for name, allowed in table.items():
+                with self.subTest(name=name):
+                    self.assertLessEqual(allowed - {name}, below)
+                below.add(name)
 
     def test_an_empty_project_is_a_failure(self):
         self.assertNotEqual(violations({}), [])

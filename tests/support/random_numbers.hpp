@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "tools/headwise/random_numbers.hpp"
+#include "tools/headwise/buffers/random_numbers.hpp"
 
 namespace headwise::test {
 

@@ -9,10 +9,10 @@
 #include <new>
 #include <string>
 
-#include "commands.hpp"
+#include "commands/commands.hpp"
 #include "headwise/error.hpp"
-#include "printable.hpp"
-#include "usage_error.hpp"
+#include "text/printable.hpp"
+#include "text/usage_error.hpp"
 
 namespace {
 

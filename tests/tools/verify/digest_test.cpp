@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "random_attention.hpp"
-#include "thread_team.hpp"
+#include "measure/thread_team.hpp"
 #include "verify/digest.hpp"
+#include "verify/random_attention.hpp"
 #include "verify/result_digests.hpp"
 
 namespace headwise::tools {

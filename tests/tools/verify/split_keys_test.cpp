@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "headwise/merge_states.hpp"
-#include "random_attention.hpp"
 #include "tests/support/bound_use.hpp"
 #include "tests/support/random_numbers.hpp"
+#include "verify/random_attention.hpp"
 
 namespace headwise::tools {
 namespace {

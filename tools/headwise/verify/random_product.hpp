@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "buffers/random_numbers.hpp"
 #include "headwise/matmul.hpp"
-#include "random_numbers.hpp"
 
 namespace headwise::tools {
 

@@ -8,8 +8,8 @@
 #include "headwise/merge_states.hpp"
 #include "headwise/multi_head_attention.hpp"
 #include "headwise/rope.hpp"
-#include "random_attention.hpp"
-#include "thread_team.hpp"
+#include "measure/thread_team.hpp"
+#include "verify/random_attention.hpp"
 #include "verify/random_product.hpp"
 
 namespace headwise::tools {
