@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "engine/dispatch/kernel_list.hpp"
+
 #if defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
@@ -10,26 +12,33 @@
 namespace headwise {
 namespace {
 
-#if defined(HEADWISE_KERNELS_SSE4_2)
-constexpr bool kHasSse42Kernels = true;
-#else
-constexpr bool kHasSse42Kernels = false;
-#endif
-#if defined(HEADWISE_KERNELS_AVX2)
-constexpr bool kHasAvx2Kernels = true;
-#else
-constexpr bool kHasAvx2Kernels = false;
-#endif
-#if defined(HEADWISE_KERNELS_AVX512)
-constexpr bool kHasAvx512Kernels = true;
-#else
-constexpr bool kHasAvx512Kernels = false;
-#endif
-#if defined(HEADWISE_KERNELS_NEON)
-constexpr bool kHasNeonKernels = true;
-#else
-constexpr bool kHasNeonKernels = false;
-#endif
+struct IsaName {
+    Isa isa;
+    std::string_view name;
+};
+constexpr IsaName kNames[] = {
+    {Isa::scalar, "scalar"}, {Isa::sse4_2, "sse4.2"}, {Isa::avx2, "avx2"}, {Isa::avx512, "avx512"}, {Isa::neon, "neon"}};
+
+std::vector<std::string_view> split(std::string_view text) {
+    std::vector<std::string_view> words;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find(' '), text.size());
+        if (end > 0) words.push_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return words;
+}
+
+std::vector<IsaRequirements> make_requirements() {
+    std::vector<IsaRequirements> list;
+    const auto tables = kernel_list();
+    for (const auto& [isa, name] : kNames) {
+        const auto table = std::ranges::find(tables, isa, &KernelTable::isa);
+        const bool compiled_in = table != tables.end();
+        list.push_back({isa, name, compiled_in, compiled_in ? split((*table)->features) : std::vector<std::string_view>{}});
+    }
+    return list;
+}
 
 std::vector<std::string_view> detect_features() {
     std::vector<std::string_view> features;
@@ -71,17 +80,7 @@ std::vector<std::string_view> detect_features() {
 // outlive main() and from atexit handlers find it.
 
 const std::vector<IsaRequirements>& isa_requirements() {
-    static const auto& list = *new std::vector<IsaRequirements>{
-        {Isa::scalar, "scalar", true, {}},
-        {Isa::sse4_2, "sse4.2", kHasSse42Kernels, {"sse4.2"}},
-        {Isa::avx2, "avx2", kHasAvx2Kernels, {"avx2", "fma", "f16c"}},
-        {Isa::avx512,
-         "avx512",
-         kHasAvx512Kernels,
-         {"avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512cd", "avx512dq",
-          "avx512vl"}},  // the flags its kernels are compiled with
-        {Isa::neon, "neon", kHasNeonKernels, {"neon"}},
-    };
+    static const auto& list = *new std::vector<IsaRequirements>(make_requirements());
     return list;
 }
 

@@ -13,7 +13,7 @@ struct IsaRequirements {
     Isa isa;
     std::string_view name;
     bool compiled_in;                        ///< whether this binary carries its kernels
-    std::vector<std::string_view> features;  ///< names as in cpu_features(); all of them must be there
+    std::vector<std::string_view> features;  ///< names as in cpu_features(); all of them must be there (KernelTable::features)
 };
 
 /// One entry for each value of Isa, weakest first within a processor family.

@@ -1,27 +1,17 @@
 #include "engine/kernels/kernel_table.hpp"
 
+#include <algorithm>
 #include <cassert>
 
-#include "engine/kernels/kernel_tables.hpp"
+#include "engine/dispatch/kernel_list.hpp"
 
 namespace headwise {
 
 const KernelTable& kernel_table(Isa isa) noexcept {
-    switch (isa) {
-#if defined(HEADWISE_KERNELS_SSE4_2)
-        case Isa::sse4_2: return kSse42Kernels;
-#endif
-#if defined(HEADWISE_KERNELS_AVX2)
-        case Isa::avx2: return kAvx2Kernels;
-#endif
-#if defined(HEADWISE_KERNELS_AVX512)
-        case Isa::avx512: return kAvx512Kernels;
-#endif
-#if defined(HEADWISE_KERNELS_NEON)
-        case Isa::neon: return kNeonKernels;
-#endif
-        default: assert(isa == Isa::scalar); return kScalarKernels;
-    }
+    const auto list = kernel_list();
+    const auto found = std::ranges::find(list, isa, &KernelTable::isa);
+    assert(found != list.end());
+    return **found;
 }
 
 }  // namespace headwise

@@ -13,6 +13,7 @@ namespace headwise {
 /// Everything that one ISA computes with: all that the engine calls is reached through this table of function pointers.
 struct KernelTable {
     Isa isa;
+    const char* features;  ///< what the machine must have, by the names of cpu_features(), separated by spaces
     int lanes;  ///< floats in a vector
     MathKernels math;
     MatmulKernels matmul;
@@ -22,7 +23,7 @@ struct KernelTable {
     PeakKernels peak;
 };
 
-/// The table of an ISA that is available on this machine.
+/// The table of an ISA that this binary has kernels for.
 const KernelTable& kernel_table(Isa isa) noexcept;
 
 }  // namespace headwise

@@ -4,12 +4,15 @@
 
 #include "engine/simd/mask_bits_x86.hpp"
 #include "engine/simd/xsimd_primitives.hpp"
+#include "headwise/isa.hpp"
 
 namespace headwise {
 namespace {
 
 /// AVX2 with FMA: 16 registers of 8 floats. Functions as documented at Avx512.
 struct Avx2 : XsimdPrimitives<xsimd::fma3<xsimd::avx2>>, X86MaskBits {
+    static constexpr Isa kIsa = Isa::avx2;
+    static constexpr const char* kFeatures = "avx2 fma f16c";  // as the compiler's flags
     static constexpr int kRegisters = 16;
     static constexpr bool kScalesByInfinity = false;
     static constexpr bool kFolds4 = false;

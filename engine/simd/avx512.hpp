@@ -4,12 +4,16 @@
 
 #include "engine/simd/mask_bits_x86.hpp"
 #include "engine/simd/xsimd_primitives.hpp"
+#include "headwise/isa.hpp"
 
 namespace headwise {
 namespace {
 
 /// AVX-512 F, BW, CD, DQ, VL: 32 registers of 16 floats.
 struct Avx512 : XsimdPrimitives<xsimd::avx512dq>, X86MaskBits {
+    static constexpr Isa kIsa = Isa::avx512;
+    static constexpr const char* kFeatures =
+        "avx2 fma f16c avx512f avx512bw avx512cd avx512dq avx512vl";  // as the compiler's flags
     static constexpr int kRegisters = 32;
     /// scale_by_power_of_two() gives 0 for n = -inf and inf for n = inf whatever x is, NaN included: the instruction is made for
     /// exp.

@@ -4,12 +4,15 @@
 
 #include "engine/simd/mask_bits_plain.hpp"
 #include "engine/simd/xsimd_primitives.hpp"
+#include "headwise/isa.hpp"
 
 namespace headwise {
 namespace {
 
 /// AArch64 NEON: 32 registers of 4 floats. Functions as documented at Avx512.
 struct Neon : XsimdPrimitives<xsimd::neon64>, PlainMaskBits {
+    static constexpr Isa kIsa = Isa::neon;
+    static constexpr const char* kFeatures = "neon";
     static constexpr int kRegisters = 32;
     static constexpr bool kScalesByInfinity = false;
     static constexpr bool kFolds4 = false;

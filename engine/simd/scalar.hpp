@@ -4,12 +4,15 @@
 
 #include "engine/simd/inline.hpp"
 #include "engine/simd/mask_bits_plain.hpp"
+#include "headwise/isa.hpp"
 
 namespace headwise {
 namespace {
 
 /// One lane: the kernels as plain float code, for processors without any of the vector sets. Functions as documented at Avx512.
 struct Scalar : PlainMaskBits {
+    static constexpr Isa kIsa = Isa::scalar;
+    static constexpr const char* kFeatures = "";
     using Floats = float;
     using Mask = bool;
     static constexpr int kLanes = 1;

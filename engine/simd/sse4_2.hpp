@@ -4,12 +4,15 @@
 
 #include "engine/simd/mask_bits_x86.hpp"
 #include "engine/simd/xsimd_primitives.hpp"
+#include "headwise/isa.hpp"
 
 namespace headwise {
 namespace {
 
 /// SSE4.2: 16 registers of 4 floats, no fused multiply-add. Functions as documented at Avx512.
 struct Sse42 : XsimdPrimitives<xsimd::sse4_2>, X86MaskBits {
+    static constexpr Isa kIsa = Isa::sse4_2;
+    static constexpr const char* kFeatures = "sse4.2";  // as the compiler's flags
     static constexpr int kRegisters = 16;
     static constexpr bool kScalesByInfinity = false;
     static constexpr bool kFolds4 = false;

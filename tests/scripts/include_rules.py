@@ -116,7 +116,7 @@ def line_objection(path, line):
     if match:
         reason = include_objection(path, match.group(2), match.group(1) == '"')
         return f"includes {match.group(2)}: {reason}" if reason else None
-    if ISA_CONDITION.match(line) and not path.startswith(("engine/simd/", "engine/kernels/kernels_")):
+    if ISA_CONDITION.match(line) and not path.startswith("engine/simd/"):
         return "asks the compiler for an ISA: that belongs to engine/simd/ or to the per-ISA sources"
     return None
 

@@ -13,7 +13,7 @@ ALLOWED = {
     "engine/runtime/parallel.cpp": ["#include <oneapi/tbb/parallel_for.h>", '#include "engine/runtime/parallel.hpp"', "#include <vector>"],
     "engine/simd/avx2.hpp": ["#include <immintrin.h>", "#include <xsimd/xsimd.hpp>", "#include <cstdint>", "#ifdef __AVX2__"],
     "engine/simd/neon.hpp": ["#include <arm_neon.h>"],
-    "engine/kernels/kernels_avx2.cpp": ['#include "engine/simd/avx2.hpp"', '#include "headwise/isa.hpp"', "#include <cstddef>"],
+    "engine/kernels/build_table.cpp": ['#include "engine/simd/avx2.hpp"', '#include "headwise/isa.hpp"', "#include <cstddef>"],
     "engine/dispatch/cpu.cpp": ['#include "engine/kernels/kernel_table.hpp"', '#include "headwise/cpu.hpp"', "#include <sched.h>"],
     "engine/attention/plan.cpp": ['#include "engine/runtime/parallel.hpp"', '#include "headwise/attention.hpp"', "#include <span>"],
     "engine/cache/kv_cache.cpp": ['#include "engine/tensor/view_check.hpp"', '#include "headwise/kv_cache.hpp"', "#include <atomic>"],
