@@ -127,7 +127,7 @@ void merge_states(const AttentionState& a, const AttentionState& b, const Tensor
         const auto elements = static_cast<double>(end_of(item) - row) * static_cast<double>(dim);
         return runtime::TaskLabel{.batch = row / length / heads,
                                   .head = row / length % heads,
-                                  .query_block = item,
+                                  .row_block = item,
                                   .kernel = "blend",
                                   .flops = 3 * elements,
                                   .bytes = 3 * sizeof(float) * elements};

@@ -231,7 +231,7 @@ void apply_rope(const TensorView<const float, 4>& x, const TensorView<float, 4>&
         const auto rows = static_cast<double>(heads) * static_cast<double>(end_of(item) - item % blocks * kTokensPerItem);
         return runtime::TaskLabel{.batch = item / blocks,
                                   .heads = heads,
-                                  .query_block = item % blocks,
+                                  .row_block = item % blocks,
                                   .kernel = "rotate",
                                   .flops = 3 * rows * static_cast<double>(dims),  // 4 products and 2 sums a pair
                                   .bytes = 2 * sizeof(float) * rows * static_cast<double>(dim)};

@@ -14,7 +14,7 @@ AttentionWorkspace::AttentionWorkspace(const AttentionShape& shape, const Attent
       partial_states_(partial_states) {
     std::size_t end = 0;
     const auto aligned = [](std::int64_t count, std::size_t size) {
-        return (static_cast<std::size_t>(count) * size + kAlignment - 1) / kAlignment * kAlignment;
+        return (static_cast<std::size_t>(count) * size + kCacheLine - 1) / kCacheLine * kCacheLine;
     };
     const auto take = [&](std::int64_t count, std::size_t size) {
         const std::size_t begin = end;
@@ -50,7 +50,7 @@ AttentionWorkspace::AttentionWorkspace(const AttentionShape& shape, const Attent
 
 void AttentionWorkspace::bind(std::span<std::byte> memory) noexcept {
     const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
-    base_ = memory.data() + ((kAlignment - address % kAlignment) % kAlignment);
+    base_ = memory.data() + ((kCacheLine - address % kCacheLine) % kCacheLine);
     assert(base_ + bytes_ <= memory.data() + memory.size());
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/attention/place.hpp"
 #include "engine/attention/schedule.hpp"
+#include "engine/layout/cache_line.hpp"
 
 namespace headwise {
 
@@ -43,7 +44,7 @@ class AttentionWorkspace {
     AttentionWorkspace(const AttentionShape& shape, const AttentionSizes& sizes, bool turns, int workers,
                        const PartialStates& partial_states);
 
-    std::size_t bytes() const noexcept { return bytes_ + kAlignment; }
+    std::size_t bytes() const noexcept { return bytes_ + kCacheLine; }
     const PartialStates& partial_states() const noexcept { return partial_states_; }
 
     /// Binds the layout to memory of at least bytes() bytes.
@@ -97,8 +98,6 @@ class AttentionWorkspace {
     static constexpr std::int64_t kFetchedKeys = 16;
 
   private:
-    static constexpr std::size_t kAlignment = 64;
-
     std::byte* part(int worker, std::size_t offset) const noexcept {
         return base_ + static_cast<std::size_t>(worker) * worker_bytes_ + offset;
     }

@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "engine/cache/store.hpp"
+#include "engine/layout/cache_line.hpp"
 #include "engine/tensor/view_check.hpp"
 #include "headwise/error.hpp"
 
 namespace headwise {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
+constexpr std::align_val_t kAlignment{kCacheLine};
 
 /// Shared by all caches, so that an id of another one is told apart.
 std::uint64_t next_serial() noexcept {
@@ -33,7 +34,8 @@ void check_pool_size(const char* dim_name, std::int64_t dim, const KvCacheShape&
         __builtin_mul_overflow(elements, shape.pages * shape.page_size, &elements) ||
         elements > std::numeric_limits<std::int64_t>::max() / 64)
         throw Error("shape.num_kv_heads is " + std::to_string(shape.num_kv_heads) + " and shape." + dim_name + " is " +
-                    std::to_string(dim) + ": the addresses of " + std::to_string(shape.pages) + " pages exceed 64 bits");
+                        std::to_string(dim) + ": the addresses of " + std::to_string(shape.pages) + " pages exceed 64 bits",
+                    ErrorKind::memory);
 }
 
 KvCacheShape checked_shape(KvCacheShape shape) {
@@ -259,8 +261,9 @@ void KvCache::append(SequenceId sequence, const TensorView<const float, 3>& key,
     const std::int64_t taken = pages_taken(grown, tokens);
     if (taken > free_pages())
         throw Error("key.extent[1] is " + std::to_string(tokens) + ": the append needs " + std::to_string(taken) +
-                    " free pages of " + std::to_string(shape_.page_size) + " tokens, " + std::to_string(free_pages()) +
-                    " are free");
+                        " free pages of " + std::to_string(shape_.page_size) + " tokens, " + std::to_string(free_pages()) +
+                        " are free",
+                    ErrorKind::memory);
     if (tokens == 0) return;
     const std::size_t pages = pages_kept(grown) + static_cast<std::size_t>(taken);
     if (pages > grown.pages.capacity()) grown.pages.reserve(std::max(pages, 2 * grown.pages.capacity()));

@@ -132,7 +132,7 @@ void check_results(std::span<const Result> results) {
     for (std::size_t i = 0; i < results.size(); ++i) {
         if (results[i].view.rank == 0) continue;
         check_no_self_overlap(results[i].name, results[i].view);
-        for (std::size_t j = i + 1; j < results.size(); ++j)
+        for (std::size_t j = 0; j < i; ++j)
             if (results[j].view.rank > 0) check_apart(results[i].name, results[i].view, results[j].name, results[j].view);
     }
 }
@@ -204,7 +204,7 @@ void check_call(const AttentionShape& shape, const AttentionOptions& options, co
 
 void check_attention_call(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
                           const AttentionArguments& arguments, Rows rows) {
-    const Result results[] = {{"out", tensors.out}, {"log_sum_exp", tensors.log_sum_exp}};
+    const Result results[] = {{"log_sum_exp", tensors.log_sum_exp}, {"out", tensors.out}};
     check_call(shape, options, tensors, arguments, results, rows);
 }
 

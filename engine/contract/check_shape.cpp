@@ -21,6 +21,11 @@ void check_between(const char* name, std::int64_t value, std::int64_t low, std::
         throw Error(size_text(name, value) + ": expected " + std::to_string(low) + " to " + std::to_string(high));
 }
 
+void check_dim(const char* name, std::int64_t dim, std::int64_t most) {
+    if (dim > most) throw Error(size_text(name, dim) + ": expected 1 to " + std::to_string(most), ErrorKind::unsupported);
+    check_between(name, dim, 1, most);
+}
+
 void check_window(const char* name, std::int64_t bound) {
     if (bound < -1) throw Error(size_text(name, bound) + ": expected -1 (no bound) or more");
 }
@@ -53,17 +58,18 @@ void check_shape(const AttentionShape& shape, const AttentionOptions& options, c
     check_between(names.num_kv_heads, shape.num_kv_heads, 1, kMaxHeads);
     check_between(names.query_length, shape.query_length, 0, kMaxLength);
     check_between(names.key_length, shape.key_length, 0, kMaxLength);
-    check_between(names.head_dim, shape.head_dim, 1, max_dim);
-    check_between(names.value_dim, shape.value_dim, 1, max_dim);
+    check_dim(names.head_dim, shape.head_dim, max_dim);
+    check_dim(names.value_dim, shape.value_dim, max_dim);
     if (shape.num_heads % shape.num_kv_heads != 0)
         throw Error(size_text(names.num_heads, shape.num_heads) + ", " + size_text(names.num_kv_heads, shape.num_kv_heads) +
                     ": the former must be a multiple of the latter");
     std::int64_t rows = 0;
     if (__builtin_mul_overflow(std::max<std::int64_t>(shape.batch, 1), shape.num_heads, &rows) ||
         __builtin_mul_overflow(rows, std::max<std::int64_t>(shape.query_length, 1), &rows) ||
-        __builtin_mul_overflow(rows, kMaxDim * 64, &rows))
+        __builtin_mul_overflow(rows, kMaxHeadDim * 64, &rows))
         throw Error(size_text(names.batch, shape.batch) + ", " + size_text(names.num_heads, shape.num_heads) + ", " +
-                    size_text(names.query_length, shape.query_length) + ": their product exceeds 64 bits");
+                        size_text(names.query_length, shape.query_length) + ": their product exceeds 64 bits",
+                    ErrorKind::memory);
     check_softcap(options);
     check_scale("options.scale", options, options.scale.value_or(1));
     check_window("options.window.left", options.window.left);

@@ -21,12 +21,9 @@ struct ShapeNames {
     }
 };
 
-/// The largest head and value dimension of the engine.
-inline constexpr std::int64_t kMaxDim = 512;
-
 /// Throws Error on anything about sizes or rules that attention cannot do.
 void check_shape(const AttentionShape& shape, const AttentionOptions& options, const ShapeNames& names,
-                 std::int64_t max_dim = kMaxDim);
+                 std::int64_t max_dim = kMaxHeadDim);
 
 /// The checked shape with value_dim filled in.
 AttentionShape checked_shape(AttentionShape shape, const AttentionOptions& options);

@@ -85,7 +85,8 @@ void require_available(Isa isa, const std::string& source) {
         }
     }
     const std::string name = requirements ? std::string(requirements->name) : std::to_string(static_cast<int>(isa));
-    throw Error(source + " is " + name + ": " + why + "; available here: " + available_names());
+    throw Error(source + " is " + name + ": " + why + "; available here: " + available_names(),
+                requirements ? ErrorKind::unsupported : ErrorKind::argument);
 }
 
 std::string_view isa_name(Isa isa) noexcept {

@@ -31,6 +31,7 @@ struct KeyRows {
     static constexpr int kMaxRows = 16;
     using Scores = KeyScores<S, kMaxRows>;
     static constexpr int kKeyBlock = Scores::kKeys;
+    static_assert(kKeyBlock <= kMaxTurnedKeys);
     static constexpr int kAccumulators = S::kRegisters == 32 ? 16 : 8;
     // Keys, then values, that are read in turn; 64 would lose a third. Rows beyond those of one value tile find the values in the
     // cache, and the memory rests meanwhile: the shorter the turns, the less that costs. With four rows 16 keys at a time read at

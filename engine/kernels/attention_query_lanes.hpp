@@ -27,6 +27,7 @@ struct QueryLanes {
     static constexpr int kBlockVectors = 64 / W < 4 ? 4 : (64 / W > 16 ? 16 : 64 / W);
     static constexpr int kMaxRows = kBlockVectors * W;
     static constexpr int kKeyBlock = 96;  // at most
+    static_assert(kKeyBlock <= kMaxTurnedKeys);
 
     /// Keys [begin, end) of a key block.
     struct Keys {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "engine/layout/cache_line.hpp"
 #include "engine/simd/inline.hpp"
 
 namespace headwise {
@@ -12,7 +13,7 @@ template <class S>
 struct QueryTiles {
     using F = typename S::Floats;
     static constexpr int W = S::kLanes;
-    static constexpr int kLine = 16;  // floats in a cache line
+    static constexpr int kLine = kCacheLineFloats;
 
     // Keys that one score tile handles, for tiles of 1, 2, ... vectors: 24 accumulators of 32 registers, or 12 of 16.
     static constexpr int score_rows(int vectors) {

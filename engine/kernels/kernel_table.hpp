@@ -14,7 +14,7 @@ namespace headwise {
 struct KernelTable {
     Isa isa;
     const char* features;  ///< what the machine must have, by the names of cpu_features(), separated by spaces
-    int lanes;  ///< floats in a vector
+    int lanes;             ///< floats in a vector
     MathKernels math;
     MatmulKernels matmul;
     AttentionKernels attention;

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "engine/kernels/attention_kernels.hpp"
+#include "engine/layout/cache_line.hpp"
 
 namespace headwise {
 namespace {
@@ -95,13 +96,11 @@ class RowFetch {
     HEADWISE_INLINE void fetch(int rows, std::int64_t dim) {
         for (; rows > 0 && left_ > 0; --rows, --left_) {
             const float* row = cursor_.next();
-            for (std::int64_t d = 0; d < dim; d += kLine) __builtin_prefetch(row + d, 0, 2);
+            for (std::int64_t d = 0; d < dim; d += kCacheLineFloats) __builtin_prefetch(row + d, 0, 2);
         }
     }
 
   private:
-    static constexpr std::int64_t kLine = 64 / sizeof(float);
-
     RowCursor<Paged> cursor_;
     std::int64_t left_;
 };

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "engine/layout/cache_line.hpp"
 #include "engine/simd/inline.hpp"
 
 namespace headwise {
@@ -10,10 +11,10 @@ namespace {
 template <class S>
 void copy_rows(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to, std::int64_t to_row) {
     // Short pieces of rows far apart: the processor's own prefetcher does not see what comes.
-    constexpr std::int64_t kAhead = 12, kLine = 16;  // rows; floats
+    constexpr std::int64_t kAhead = 12;  // rows
     for (std::int64_t i = 0; i < rows; ++i, from += from_row, to += to_row) {
         if (i + kAhead < rows)
-            for (std::int64_t j = 0; j < columns; j += kLine) __builtin_prefetch(from + kAhead * from_row + j);
+            for (std::int64_t j = 0; j < columns; j += kCacheLineFloats) __builtin_prefetch(from + kAhead * from_row + j);
         std::int64_t j = 0;
         for (; j + S::kLanes <= columns; j += S::kLanes) S::store(to + j, S::load(from + j));
         if (j < columns) S::store(to + j, S::load_tail(from + j, columns - j));

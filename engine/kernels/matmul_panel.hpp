@@ -3,6 +3,7 @@
 #include "engine/kernels/matmul_finish.hpp"
 #include "engine/kernels/matmul_kernels.hpp"
 #include "engine/kernels/matmul_tile.hpp"
+#include "engine/layout/cache_line.hpp"
 
 namespace headwise {
 namespace {
@@ -63,8 +64,7 @@ struct PanelProduct {
 
     template <int kCache>
     static HEADWISE_INLINE void fetch_row(const float* row, std::int64_t length) {
-        constexpr std::int64_t kLine = 16;  // floats
-        for (std::int64_t j = 0; j < length; j += kLine) __builtin_prefetch(row + j, 0, kCache);
+        for (std::int64_t j = 0; j < length; j += kCacheLineFloats) __builtin_prefetch(row + j, 0, kCache);
     }
 
     template <int Rows, int Vectors, bool kPartial>

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "engine/layout/cache_line.hpp"
 #include "engine/simd/inline.hpp"
 
 namespace headwise {
@@ -78,7 +79,7 @@ enum class Prefetch { none, all_caches, first_cache };
 template <class S, int kStreams, Prefetch kPrefetch = Prefetch::none, int kDistance = 0>
 void read_peak(const float* data, std::int64_t count, float* out) {
     using Floats = typename S::Floats;
-    constexpr int kLine = 16;                       // floats
+    constexpr int kLine = kCacheLineFloats;
     constexpr int kLines = 16 / kStreams;           // of one stream in one iteration
     constexpr int kLoads = kLine / S::kLanes;       // of one line
     constexpr int kSums = kLoads < 4 ? 4 : kLoads;  // chains of additions; lines take turns

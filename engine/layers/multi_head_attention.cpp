@@ -7,6 +7,7 @@
 
 #include "engine/attention/call.hpp"
 #include "engine/contract/check_shape.hpp"
+#include "engine/layout/cache_line.hpp"
 #include "engine/matmul/check.hpp"
 #include "engine/matmul/product.hpp"
 #include "engine/runtime/workspace_pool.hpp"
@@ -75,14 +76,13 @@ std::unique_ptr<float[]> copied(const float* bias, std::int64_t size) {
 /// The distance of rows of `features` floats: full cache lines, an odd number of them, so that the rows of one head do not fall
 /// into the same few sets of the caches (768 features would: 3072 bytes).
 std::int64_t row_of(std::int64_t features) {
-    constexpr std::int64_t kLine = 16;
-    return ((features + kLine - 1) / kLine | 1) * kLine;
+    return ((features + kCacheLineFloats - 1) / kCacheLineFloats | 1) * kCacheLineFloats;
 }
 
 std::int64_t checked_product(std::int64_t a, std::int64_t b) {
     std::int64_t product = 0;
     if (__builtin_mul_overflow(a, b, &product) || product > std::numeric_limits<std::int64_t>::max() / 64)
-        throw Error("x.extent and context.extent: the projections of one sequence exceed 64 bits");
+        throw Error("x.extent and context.extent: the projections of one sequence exceed 64 bits", ErrorKind::memory);
     return product;
 }
 

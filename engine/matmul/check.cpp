@@ -120,7 +120,8 @@ void check_packable(const char* name, const TensorView<const float, 2>& b) {
                           __builtin_mul_overflow(bytes, std::int64_t{sizeof(float)}, &bytes);
     if (overflow)
         throw Error(std::string(name) + " is " + text(b.extent[0]) + " x " + text(b.extent[1]) +
-                    ": the size of its packed copy exceeds 64 bits");
+                        ": the size of its packed copy exceeds 64 bits",
+                    ErrorKind::memory);
 }
 
 }  // namespace headwise

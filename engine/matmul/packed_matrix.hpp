@@ -5,6 +5,7 @@
 #include <new>
 
 #include "engine/kernels/kernel_table.hpp"
+#include "engine/layout/cache_line.hpp"
 #include "headwise/matmul.hpp"
 
 namespace headwise {
@@ -15,7 +16,7 @@ struct PackedMatrix::Storage {
     struct Free {
         void operator()(float* memory) const noexcept { ::operator delete(memory, kAlignment); }
     };
-    static constexpr std::align_val_t kAlignment{64};
+    static constexpr std::align_val_t kAlignment{kCacheLine};
 
     const KernelTable* kernels = nullptr;
     std::int64_t k = 0, n = 0;

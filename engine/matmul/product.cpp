@@ -41,8 +41,8 @@ class BlockedProduct {
         const auto rows = static_cast<double>(block.rows), columns = static_cast<double>(block.columns);
         const auto k = static_cast<double>(product_.a.extent[2]);
         return {.batch = block.batch,
-                .query_block = block.row / blocking_.item_rows,
-                .key_split = block.column / blocking_.item_columns,
+                .row_block = block.row / blocking_.item_rows,
+                .column_block = block.column / blocking_.item_columns,
                 .kernel = "matmul",
                 .flops = 2 * rows * columns * k,
                 .bytes = sizeof(float) * (rows * k + k * columns + rows * columns)};

@@ -12,7 +12,8 @@
 namespace headwise::reference {
 namespace {
 
-/// The engine's checks, but that rows may have any stride and any dimension.
+/// The engine's checks, but that rows may have any stride and any dimension, and that each sequence may have keys of its own where
+/// the engine would read those that sequences share.
 void check_call(const CallTensors& tensors, const AttentionOptions& options, AttentionArguments rules,
                 std::span<const Result> results) {
     const auto known = [](const AnyTensor& view, auto& argument) {
@@ -20,6 +21,7 @@ void check_call(const CallTensors& tensors, const AttentionOptions& options, Att
     };
     known(tensors.query, rules.query);
     known(tensors.key, rules.key);
+    rules.shared_keys = 0;
     const AttentionShape shape = shape_of(tensors, rules);
     check_shape(shape, options, ShapeNames::of_views(), std::numeric_limits<std::int64_t>::max());
     headwise::check_call(shape, options, tensors, rules, results, Rows::any_stride);
@@ -35,7 +37,7 @@ void check_attention(const TensorView<const T, 4>& query, const TensorView<const
                      const TensorView<T, 3>& log_sum_exp) {
     CallTensors tensors{query, key, value, out, {}};
     if (log_sum_exp.data) tensors.log_sum_exp = log_sum_exp;
-    const Result results[] = {{"out", tensors.out}, {"log_sum_exp", tensors.log_sum_exp}};
+    const Result results[] = {{"log_sum_exp", tensors.log_sum_exp}, {"out", tensors.out}};
     check_call(tensors, options, rules, results);
 }
 

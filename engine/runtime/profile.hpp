@@ -35,7 +35,7 @@ namespace headwise::runtime {
 
 /// What an item of a loop is, in the terms of TaskRecord.
 struct TaskLabel {
-    std::int64_t batch = 0, head = 0, heads = 1, query_block = 0, key_split = 0;
+    std::int64_t batch = 0, head = 0, heads = 1, row_block = 0, column_block = 0;
     const char* kernel = "";
     double flops = 0, bytes = 0;
 };

@@ -8,10 +8,12 @@
 #include <type_traits>
 #include <utility>
 
+#include "engine/layout/cache_line.hpp"
+
 namespace headwise::runtime {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
+constexpr std::align_val_t kAlignment{kCacheLine};
 
 struct Buffer {
     std::byte* data = nullptr;

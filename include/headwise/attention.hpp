@@ -27,6 +27,10 @@ struct Window {
     std::int64_t left = -1, right = -1;
 };
 
+/// The largest head and value dimension: 512 and 64 more for RoPE, as absorbed multi-head latent attention has it. A worker keeps
+/// 64 query rows and five partial states of them, which stay within 2 MiB, and so in its second cache, up to here.
+inline constexpr std::int64_t kMaxHeadDim = 576;
+
 /// The sizes of one attention call. Query head h reads key/value head h / (num_heads / num_kv_heads): 1 query head per key/value
 /// head is multi-head, all of them on one is multi-query, anything between is grouped-query attention.
 struct AttentionShape {
@@ -35,8 +39,8 @@ struct AttentionShape {
     std::int64_t num_kv_heads = 1;  ///< key/value heads
     std::int64_t query_length = 0;  ///< of the longest sequence; may be 0: nothing to do
     std::int64_t key_length = 0;    ///< of the longest sequence; may be 0: out is 0
-    std::int64_t head_dim = 0;      ///< of query and key, 1..512
-    std::int64_t value_dim = 0;     ///< of value and out, 1..512; 0 means head_dim
+    std::int64_t head_dim = 0;      ///< of query and key, 1..kMaxHeadDim
+    std::int64_t value_dim = 0;     ///< of value and out, 1..kMaxHeadDim; 0 means head_dim
 };
 
 /// What is one task of attention. `heads`: all rows of one key/value head of a sequence. `heads_queries`: a block of its rows.

@@ -8,18 +8,18 @@
 
 namespace headwise {
 
-/// One task: a piece of work as one worker did it. A task of attention is some query rows of one key/value head, and with split
-/// keys one part of these (AttentionSchedule); of a matrix product it is a rectangle of the result.
+/// One task: a piece of work as one worker did it. A task of attention is a block of query rows of one key/value head, and with
+/// split keys one range of these (AttentionSchedule); of a matrix product it is a rectangle of the result.
 struct TaskRecord {
-    std::int32_t run = 0;          ///< index into Profile::runs()
-    std::int32_t worker = 0;       ///< lane in [0, workers of the run); no two tasks of a lane overlap
-    std::int64_t batch = 0;        ///< the sequence; of rows of several, which share keys, that of the first
-    std::int64_t head = 0;         ///< the first query head; 0 in a product
-    std::int64_t heads = 1;        ///< so many query heads from there on, which share a key/value head
-    std::int64_t query_block = 0;  ///< of the head's rows, in their order; in a product of the result's rows. 0 for whole heads.
-    std::int64_t key_split = 0;    ///< part of the keys where these are split; in a product a block of the result's columns
-    const char* kernel = "";       ///< "query-lanes", "key-rows", "weigh", "matmul", "blend", "rotate" or "clear"; a literal
-    std::int64_t start_ns = 0;     ///< since the profile was made, on a clock that never jumps
+    std::int32_t run = 0;           ///< index into Profile::runs()
+    std::int32_t worker = 0;        ///< lane in [0, workers of the run); no two tasks of a lane overlap
+    std::int64_t batch = 0;         ///< the sequence; of rows of several, which share keys, that of the first
+    std::int64_t head = 0;          ///< the first query head; 0 in a product
+    std::int64_t heads = 1;         ///< so many query heads from there on, which share a key/value head
+    std::int64_t row_block = 0;     ///< of the head's query rows, in their order, or of a product's rows; 0 for whole heads
+    std::int64_t column_block = 0;  ///< range of the keys, where these are split, or block of a product's columns
+    const char* kernel = "";        ///< "query-lanes", "key-rows", "weigh", "matmul", "blend", "rotate" or "clear"; a literal
+    std::int64_t start_ns = 0;      ///< since the profile was made, on a clock that never jumps
     std::int64_t end_ns = 0;
     double flops = 0;  ///< as in AttentionExplanation: of the pairs that positions and lengths allow
     double bytes = 0;  ///< of what the task reads and writes, each operand once: of attention its rows of query and out, and the

@@ -27,10 +27,10 @@ TEST_CASE("a shape that no plan can be made for") {
         {[](auto& s) { s.num_heads = 1; }, {"shape.num_heads is 1", "shape.num_kv_heads is 2", "multiple"}},
         {[](auto& s) { s.query_length = -3; }, {"shape.query_length is -3", "expected 0 to"}},
         {[](auto& s) { s.key_length = -1; }, {"shape.key_length is -1", "expected 0 to"}},
-        {[](auto& s) { s.head_dim = 0; }, {"shape.head_dim is 0", "expected 1 to 512"}},
-        {[](auto& s) { s.head_dim = 513; }, {"shape.head_dim is 513", "expected 1 to 512"}},
-        {[](auto& s) { s.value_dim = 513; }, {"shape.value_dim is 513", "expected 1 to 512"}},
-        {[](auto& s) { s.value_dim = -1; }, {"shape.value_dim is -1", "expected 1 to 512"}},
+        {[](auto& s) { s.head_dim = 0; }, {"shape.head_dim is 0", "expected 1 to 576"}},
+        {[](auto& s) { s.head_dim = 577; }, {"shape.head_dim is 577", "expected 1 to 576"}},
+        {[](auto& s) { s.value_dim = 577; }, {"shape.value_dim is 577", "expected 1 to 576"}},
+        {[](auto& s) { s.value_dim = -1; }, {"shape.value_dim is -1", "expected 1 to 576"}},
         {[](auto& s) { s.batch = kHuge; }, {"shape.batch is 9223372036854775807"}},
         {[](auto& s) { s.query_length = kHuge; }, {"shape.query_length is 9223372036854775807"}},
         {[](auto& s) { s.key_length = kHuge; }, {"shape.key_length is 9223372036854775807"}},
@@ -124,8 +124,8 @@ TEST_CASE("the one-shot function refuses what a plan refuses") {
         return result;
     };
     check_message(message([](auto& v) { v.key.extent[1] = 3; }), {"query.extent[1] is 4", "key.extent[1] is 3", "multiple"});
-    check_message(message([](auto& v) { v.value.extent[3] = 0; }), {"value.extent[3] is 0", "expected 1 to 512"});
-    check_message(message([](auto& v) { v.query.extent[3] = 513; }), {"query.extent[3] is 513", "expected 1 to 512"});
+    check_message(message([](auto& v) { v.value.extent[3] = 0; }), {"value.extent[3] is 0", "expected 1 to 576"});
+    check_message(message([](auto& v) { v.query.extent[3] = 577; }), {"query.extent[3] is 577", "expected 1 to 576"});
     check_message(message([](auto&) {}, {.isa = static_cast<Isa>(99)}), {"options.isa is 99", "no such ISA"});
     check_message(message([](auto& v) { v.key.extent[3] = 7; }), {"key.extent[3] is 7", "expected 8"});
     check_message(message([](auto& v) { v.value.extent[2] = 4; }),

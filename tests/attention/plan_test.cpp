@@ -19,7 +19,8 @@ TEST_CASE("the workspace stays below 2 MiB a worker, whatever the shape") {
     for (const int workers : {1, 2, 7, 64}) {
         oneapi::tbb::task_arena arena(workers);
         arena.execute([&] {
-            for (const std::int64_t dim : {1, 40, 64, 128, 255, 424, 512})
+            for (const std::int64_t dim : {std::int64_t{1}, std::int64_t{40}, std::int64_t{64}, std::int64_t{128},
+                                           std::int64_t{255}, std::int64_t{424}, kMaxHeadDim})
                 for (const std::int64_t group : {1, 3, 8, 16})
                     for (const std::int64_t queries : lengths)
                         for (const std::int64_t keys : lengths) {

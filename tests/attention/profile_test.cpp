@@ -68,7 +68,7 @@ void check_tasks(const std::vector<TaskRecord>& tasks, const AttentionExplanatio
     std::set<std::tuple<int, std::int64_t, std::int64_t, std::int64_t, std::int64_t>> names;
     double least = explanation.flops, most = 0;
     for (const TaskRecord& task : tasks) {
-        names.insert({task.run, task.batch, task.head, task.query_block, task.key_split});
+        names.insert({task.run, task.batch, task.head, task.row_block, task.column_block});
         CHECK(explanation.kernel.find(task.kernel) != std::string::npos);
         least = std::min(least, task.flops);
         most = std::max(most, task.flops);
@@ -162,7 +162,7 @@ TEST_CASE("a task has the FLOPs of the pairs that its own rows may see, counted 
                         arena.execute([&] {
                             Profile profile;
                             std::map<std::int64_t, double> flops;  // of a block, of all its chunks
-                            for (const TaskRecord& task : recorded(call, profile)) flops[task.query_block] += task.flops;
+                            for (const TaskRecord& task : recorded(call, profile)) flops[task.row_block] += task.flops;
                             const AttentionExplanation e = AttentionPlan(call.shape, call.options).explain(call.arguments);
                             const std::int64_t rows = 3 * queries,
                                                size = schedule == AttentionSchedule::heads ? rows : e.query_block;
@@ -208,8 +208,8 @@ TEST_CASE("a task says whose heads it computes") {
     std::set<std::pair<std::int64_t, std::int64_t>> heads;
     for (const TaskRecord& task : recorded(call, profile)) {
         CHECK(task.heads == 3);
-        CHECK(task.query_block == 0);
-        CHECK(task.key_split == 0);
+        CHECK(task.row_block == 0);
+        CHECK(task.column_block == 0);
         CHECK(task.kernel == std::string(task.batch == 0 ? "query-lanes" : "key-rows"));
         heads.insert({task.batch, task.head});
     }

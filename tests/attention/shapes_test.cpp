@@ -64,10 +64,11 @@ TEST_CASE("queries and keys around one another's length, with both alignments") 
                 check_all_causal({.query_length = length, .key_length = length + difference, .head_dim = 16});
 }
 
-TEST_CASE("every head dimension from 1 to 160, then odd ones and others up to 512") {
+TEST_CASE("every head dimension from 1 to 160, then odd ones and others up to the largest") {
     std::vector<std::int64_t> dims;
     for (std::int64_t d = 1; d <= 160; ++d) dims.push_back(d);
-    for (const std::int64_t d : {161, 175, 191, 192, 193, 255, 256, 257, 319, 320, 333, 383, 384, 447, 449, 509, 511, 512})
+    for (const std::int64_t d :
+         {161, 175, 191, 192, 193, 255, 256, 257, 319, 320, 333, 383, 384, 447, 449, 509, 511, 512, 513, 575, 576})
         dims.push_back(d);
     for (const std::int64_t d : dims)
         for (const std::int64_t queries : {2, 18}) {
@@ -82,7 +83,7 @@ TEST_CASE("values of another dimension than the queries and keys") {
     for (std::int64_t d = 1; d <= 160; d += 3)
         for (const std::int64_t queries : {1, 17})
             check_attention({.shape = {.query_length = queries, .key_length = 19, .head_dim = d, .value_dim = 161 - d}});
-    for (const auto& [d, value_dim] : {std::pair{512, 1}, {1, 512}, {64, 511}, {509, 63}, {128, 256}})
+    for (const auto& [d, value_dim] : {std::pair{512, 1}, {1, 512}, {64, 511}, {509, 63}, {128, 256}, {576, 512}, {512, 576}})
         for (const std::int64_t queries : {1, 17})
             check_attention({.shape = {.query_length = queries, .key_length = 19, .head_dim = d, .value_dim = value_dim}});
 }

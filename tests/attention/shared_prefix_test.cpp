@@ -226,7 +226,8 @@ TEST_CASE("the workspace grows by 8 bytes a sequence and 8 for each query and he
         oneapi::tbb::task_arena arena(workers);
         arena.execute([&] {
             for (const std::int64_t batch : {1, 63, 127, 1000, 100'000})
-                for (const std::int64_t dim : {2, 40, 128, 424, 512})
+                for (const std::int64_t dim :
+                     {std::int64_t{2}, std::int64_t{40}, std::int64_t{128}, std::int64_t{424}, kMaxHeadDim})
                     for (const std::int64_t queries : {0, 1, 8, 65, 4096}) {
                         const AttentionShape shape{batch, 6, 2, queries, 100, dim, dim};
                         const std::size_t bytes = AttentionPlan(shape, {.shared_prefix = true}).workspace_bytes();

@@ -63,7 +63,8 @@ TEST_CASE("the workspace stays below 2 MiB a worker and 128 bytes a sequence, an
         oneapi::tbb::task_arena arena(workers);
         arena.execute([&] {
             for (const std::int64_t batch : {1, 31, 63, 127, 1000, 1'000'000})
-                for (const std::int64_t dim : {2, 40, 128, 424, 512})
+                for (const std::int64_t dim :
+                     {std::int64_t{2}, std::int64_t{40}, std::int64_t{128}, std::int64_t{424}, kMaxHeadDim})
                     for (const std::int64_t group : {1, 3, 16})
                         for (const std::int64_t queries : {0, 1, 8, 9, 65, 4096}) {
                             AttentionShape shape{.batch = batch,

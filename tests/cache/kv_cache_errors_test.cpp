@@ -41,6 +41,20 @@ TEST_CASE("a shape that no cache can be made for") {
     }
 }
 
+TEST_CASE("a cache that is full, or beyond 64 bits, is an error of memory, anything else one of arguments") {
+    KvCache cache({.num_kv_heads = 2, .head_dim = 6, .value_dim = 3, .page_size = 4, .pages = 1});
+    RandomNumbers random(test_seed());
+    const Tokens tokens(random, kShape, 5);
+    const SequenceId sequence = cache.add_sequence();
+    CHECK(kind_of([&] { append(cache, sequence, tokens); }) == ErrorKind::memory);
+    CHECK(kind_of([&] { append(cache, {}, tokens); }) == ErrorKind::argument);
+    KvCacheShape shape = kShape;
+    shape.head_dim = kHuge;
+    CHECK(kind_of([&] { const KvCache huge(shape); }) == ErrorKind::memory);
+    shape.head_dim = 0;
+    CHECK(kind_of([&] { const KvCache none(shape); }) == ErrorKind::argument);
+}
+
 TEST_CASE("an id of no sequence, a removed one, or another cache's, in every call") {
     KvCache cache(kShape), other(kShape);
     RandomNumbers random(test_seed());

@@ -65,7 +65,9 @@ TEST_CASE("an ISA that is not available is refused with the reason, and nothing 
         const std::string message = message_of([&] { set_isa(isa); });
         CHECK(message.find("is " + std::string(isa_name(isa)) + ": ") != std::string::npos);
         CHECK(message.find("available here: scalar") != std::string::npos);
+        CHECK(kind_of([&] { set_isa(isa); }) == ErrorKind::unsupported);
     }
+    CHECK(kind_of([] { set_isa(static_cast<Isa>(99)); }) == ErrorKind::argument);
     CHECK(message_of([] { set_isa(static_cast<Isa>(99)); }).find("is 99: no such ISA") != std::string::npos);
     CHECK(active_isa() == before);
     CHECK(isa_reason() == reason);

@@ -25,8 +25,8 @@ runtime::TaskLabel label_of(std::int64_t item) {
     return {.batch = item,
             .head = item + 1,
             .heads = item + 2,
-            .query_block = item + 3,
-            .key_split = item + 4,
+            .row_block = item + 3,
+            .column_block = item + 4,
             .kernel = "test",
             .flops = i + 5,
             .bytes = i + 6};
@@ -47,8 +47,8 @@ std::int64_t count_tasks(const Profile& profile) {
 
 bool has_label(const TaskRecord& task) {
     const auto item = static_cast<double>(task.batch);
-    return task.head == task.batch + 1 && task.heads == task.batch + 2 && task.query_block == task.batch + 3 &&
-           task.key_split == task.batch + 4 && task.kernel == std::string("test") && task.flops == item + 5 &&
+    return task.head == task.batch + 1 && task.heads == task.batch + 2 && task.row_block == task.batch + 3 &&
+           task.column_block == task.batch + 4 && task.kernel == std::string("test") && task.flops == item + 5 &&
            task.bytes == item + 6;
 }
 

@@ -9,19 +9,20 @@ import os
 import re
 import sys
 
-# The folders of engine/, each with those it may include from. `tensor` checks views; `runtime` holds the oneTBB loops and the workspaces.
+# The folders of engine/, each with those it may include from. `layout` has the sizes that memory is laid out by; `tensor` checks views; `contract` checks whole calls of attention; `runtime` holds the oneTBB loops and the workspaces.
 LAYERS = {
-    "simd": {"simd"},
-    "kernels": {"kernels", "simd"},
-    "dispatch": {"dispatch", "kernels"},
-    "tensor": {"tensor"},
-    "contract": {"contract", "tensor"},
-    "runtime": {"runtime"},
-    "matmul": {"matmul", "tensor", "runtime", "dispatch", "kernels"},
-    "attention": {"attention", "contract", "tensor", "runtime", "dispatch", "kernels"},
-    "cache": {"cache", "tensor"},
-    "layers": {"layers", "attention", "matmul", "contract", "tensor", "runtime", "dispatch"},
-    "reference": {"reference", "contract", "tensor"},
+    "layout": {"layout"},
+    "simd": {"layout", "simd"},
+    "kernels": {"layout", "kernels", "simd"},
+    "dispatch": {"layout", "dispatch", "kernels"},
+    "tensor": {"layout", "tensor"},
+    "contract": {"layout", "contract", "tensor"},
+    "runtime": {"layout", "runtime"},
+    "matmul": {"layout", "matmul", "tensor", "runtime", "dispatch", "kernels"},
+    "attention": {"layout", "attention", "contract", "tensor", "runtime", "dispatch", "kernels"},
+    "cache": {"layout", "cache", "tensor"},
+    "layers": {"layout", "layers", "attention", "matmul", "contract", "tensor", "runtime", "dispatch"},
+    "reference": {"layout", "reference", "contract", "tensor"},
 }
 
 # The rooms of tools/headwise/, from the lowest up, each with those it may include from. "" is main.cpp.
@@ -46,7 +47,7 @@ ROOMS = {
 
 # Code that is compiled once for each ISA sees only headers without code of their own: any inline function in them could be emitted for that
 # ISA and be picked up by the whole program. tests/scripts/kernel_symbols.py checks the outcome.
-PER_ISA_FOLDERS = {"simd", "kernels"}
+PER_ISA_FOLDERS = {"layout", "simd", "kernels"}
 PER_ISA_STANDARD_HEADERS = {"cstddef", "cstdint", "type_traits"}
 PER_ISA_PUBLIC_HEADERS = {"headwise/activation.hpp", "headwise/isa.hpp"}  # an enum each
 

@@ -22,6 +22,18 @@ std::string message_of(const Call& call) {
     return kNoError;
 }
 
+/// The kind of the Error that the call throws.
+template <class Call>
+ErrorKind kind_of(const Call& call) {
+    try {
+        call();
+    } catch (const Error& error) {
+        return error.kind();
+    }
+    FAIL("no error");
+    return ErrorKind::argument;
+}
+
 /// `message` holds all of `parts`.
 inline void check_message(const std::string& message, const std::vector<std::string>& parts) {
     CAPTURE(message);

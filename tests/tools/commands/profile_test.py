@@ -125,7 +125,7 @@ class Profile(Case):
         for name, run in by_schedule.items():
             self.assertEqual({(task["batch"], task["head"]) for task in run["tasks"]}, heads)
             self.assertEqual({task["heads"] for task in run["tasks"]}, {2})
-            self.assertEqual(len({(t["batch"], t["head"], t["query_block"], t["key_split"]) for t in run["tasks"]}), len(run["tasks"]), name)
+            self.assertEqual(len({(t["batch"], t["head"], t["row_block"], t["column_block"]) for t in run["tasks"]}), len(run["tasks"]), name)
         self.assertEqual(len(by_schedule["heads"]["tasks"]), 4)
         self.assertGreater(len(by_schedule["heads-queries"]["tasks"]), 4)
 

@@ -22,7 +22,7 @@ class SyntheticRecording {
     }
 
     struct Place {
-        std::int64_t head = 0, batch = 0, query_block = 0;
+        std::int64_t head = 0, batch = 0, row_block = 0;
     };
     /// `flops` < 0: as many as the time suggests.
     SyntheticRecording& task(int worker, double start_us, double end_us, Place place, double flops = -1) {
@@ -31,7 +31,7 @@ class SyntheticRecording {
                                     .worker = worker,
                                     .batch = place.batch,
                                     .head = place.head,
-                                    .query_block = place.query_block,
+                                    .row_block = place.row_block,
                                     .kernel = "query-lanes",
                                     .start_ns = nanoseconds(start_us),
                                     .end_ns = nanoseconds(end_us),

@@ -56,8 +56,8 @@ AttentionCase parse_attention(Keys& keys) {
     if (shape.num_heads % shape.num_kv_heads != 0) {
         throw keys.bad(fmt::format("hq is {}, hkv is {}: hq must be a multiple of hkv", shape.num_heads, shape.num_kv_heads));
     }
-    if (shape.head_dim > 512 || shape.value_dim > 512) {
-        throw keys.bad(fmt::format("d is {}, dv is {}: expected at most 512", shape.head_dim, shape.value_dim));
+    if (shape.head_dim > kMaxHeadDim || shape.value_dim > kMaxHeadDim) {
+        throw keys.bad(fmt::format("d is {}, dv is {}: expected at most {}", shape.head_dim, shape.value_dim, kMaxHeadDim));
     }
     return result;
 }
@@ -81,9 +81,9 @@ LayerCase parse_layer(Keys& keys) {
     result.num_kv_heads = keys.size("kv_heads", result.num_heads);
     result.causal = keys.name("causal", kCausals, Causal::none);
     keys.finish();
-    if (result.model_dim % result.num_heads != 0 || result.head_dim() > 512) {
-        throw keys.bad(fmt::format("model is {}, heads is {}: model / heads must be whole and at most 512", result.model_dim,
-                                   result.num_heads));
+    if (result.model_dim % result.num_heads != 0 || result.head_dim() > kMaxHeadDim) {
+        throw keys.bad(fmt::format("model is {}, heads is {}: model / heads must be whole and at most {}", result.model_dim,
+                                   result.num_heads, kMaxHeadDim));
     }
     if (result.num_heads % result.num_kv_heads != 0) {
         throw keys.bad(fmt::format("heads is {}, kv_heads is {}: heads must be a multiple of kv_heads", result.num_heads,

@@ -6,6 +6,7 @@
 #include <functional>
 #include <numeric>
 
+#include "headwise/attention.hpp"
 #include "text/usage_error.hpp"
 
 namespace headwise::tools {
@@ -37,7 +38,8 @@ void check_extents(const AttentionFile& file, const Extents& q, const Extents& k
     file.expect(q[1] > 0 && k[1] > 0 && q[1] % k[1] == 0,
                 both("q", q, "k", k) + ": the heads of q must be a multiple of those of k");
     for (const auto& [name, dim] : {std::pair("q", q[3]), std::pair("v", v[3])}) {
-        file.expect(dim >= 1 && dim <= 512, fmt::format("tensor '{}' has dim {}: expected 1 to 512", name, dim));
+        file.expect(dim >= 1 && dim <= kMaxHeadDim,
+                    fmt::format("tensor '{}' has dim {}: expected 1 to {}", name, dim, kMaxHeadDim));
     }
     // Empty tensors may have any other dimensions in a file: keep the products of dimensions within 63 bits.
     const double size = static_cast<double>(std::max(q[0], std::int64_t{1})) * static_cast<double>(q[1]) *

@@ -64,7 +64,7 @@ Recording alone(int heads, int blocks) {
     const int tasks = heads * blocks;
     SyntheticRecording recording(1, 10 * tasks);
     recording.loop(0, 10 * tasks);
-    for (int i = 0; i < tasks; ++i) recording.task(0, 10 * i, 10 * (i + 1), {.head = i / blocks, .query_block = i % blocks});
+    for (int i = 0; i < tasks; ++i) recording.task(0, 10 * i, 10 * (i + 1), {.head = i / blocks, .row_block = i % blocks});
     return recording;
 }
 
@@ -76,7 +76,7 @@ Recording dealt(int heads, int blocks, int workers, double slowdown = 1) {
     recording.loop(0, end);
     for (int i = 0; i < tasks; ++i)
         recording.task(i % workers, length * (i / workers), length * (i / workers + 1),
-                       {.head = i / blocks, .query_block = i % blocks}, 10000);
+                       {.head = i / blocks, .row_block = i % blocks}, 10000);
     return recording;
 }
 
@@ -167,8 +167,8 @@ TEST_CASE("work that has another rate on one thread as well is neither slow nor 
     two.loop(0, 60);
     for (int i = 0; i < 12; ++i) {
         const double flops = i < 6 ? 10000 : 4000;
-        one.task(0, 10 * i, 10 * (i + 1), {.head = 0, .query_block = i}, flops);
-        two.task(i / 6, 10 * (i % 6), 10 * (i % 6 + 1), {.head = 0, .query_block = i}, flops);
+        one.task(0, 10 * i, 10 * (i + 1), {.head = 0, .row_block = i}, flops);
+        two.task(i / 6, 10 * (i % 6), 10 * (i % 6 + 1), {.head = 0, .row_block = i}, flops);
     }
     CHECK(!says(diagnose(two, one), "as long for the same work"));
     CHECK(!says(diagnose(two, one), "interrupted"));

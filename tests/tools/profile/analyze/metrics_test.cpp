@@ -21,8 +21,8 @@ Recording two_workers() {
         .loop(0, 70)
         .task(0, 0, 40, {.head = 0})
         .task(1, 10, 50, {.head = 1})
-        .task(0, 40, 70, {.head = 2, .query_block = 1})
-        .task(1, 50, 60, {.head = 2, .query_block = 0});
+        .task(0, 40, 70, {.head = 2, .row_block = 1})
+        .task(1, 50, 60, {.head = 2, .row_block = 0});
 }
 
 Recording one_worker() {
@@ -30,8 +30,8 @@ Recording one_worker() {
         .loop(0, 110)
         .task(0, 0, 36, {.head = 0})
         .task(0, 36, 72, {.head = 1})
-        .task(0, 72, 99, {.head = 2, .query_block = 1})
-        .task(0, 99, 108, {.head = 2, .query_block = 0});
+        .task(0, 72, 99, {.head = 2, .row_block = 1})
+        .task(0, 99, 108, {.head = 2, .row_block = 0});
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ std::vector<double> uneven(std::size_t count) {
 OneThreadCosts heads_of_blocks(int heads, int blocks) {
     SyntheticRecording recording(1, heads * blocks);
     recording.loop(0, heads * blocks);
-    for (int i = 0; i < heads * blocks; ++i) recording.task(0, i, i + 1, {.head = i / blocks, .query_block = i % blocks});
+    for (int i = 0; i < heads * blocks; ++i) recording.task(0, i, i + 1, {.head = i / blocks, .row_block = i % blocks});
     return one_thread_costs(recording);
 }
 

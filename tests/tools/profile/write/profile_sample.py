@@ -40,7 +40,7 @@ def attention_tasks(heads=12, blocks=8, rows=64, dim=64, batch=1, seed=1):
                 keys = rows * (block + 0.5)
                 flops = 4.0 * rows * keys * dim
                 duration = flops / (0.9e3 * FMA_GFLOPS) * numbers.uniform(0.97, 1.08) * (1.6 if head == heads - 1 else 1)
-                tasks.append(({"batch": b, "head": head, "heads": 1, "query_block": block, "key_split": 0, "kernel": "query-lanes", "flops": flops,
+                tasks.append(({"batch": b, "head": head, "heads": 1, "row_block": block, "column_block": 0, "kernel": "query-lanes", "flops": flops,
                                "bytes": 4.0 * dim * (2 * rows + 2 * keys)}, duration))
     return tasks
 
@@ -49,7 +49,7 @@ def whole_heads(tasks):
     """As the schedule "heads" does it: all query blocks of a head in one task, the longest first."""
     heads = {}
     for record, duration in tasks:
-        head, before = heads.get(record["head"], ({**record, "query_block": 0, "flops": 0.0, "bytes": 0.0}, 0.0))
+        head, before = heads.get(record["head"], ({**record, "row_block": 0, "flops": 0.0, "bytes": 0.0}, 0.0))
         head["flops"] += record["flops"]
         head["bytes"] += record["bytes"]
         heads[record["head"]] = head, before + duration
@@ -62,7 +62,7 @@ def decode_tasks(kv_heads=4, group=8, splits=4, keys=8192, dim=128, seed=2):
     for split in range(splits):
         for head in range(kv_heads):
             read = 2 * 4.0 * dim * keys / splits
-            tasks.append(({"batch": 0, "head": head * group, "heads": group, "query_block": 0, "key_split": split, "kernel": "key-rows",
+            tasks.append(({"batch": 0, "head": head * group, "heads": group, "row_block": 0, "column_block": split, "kernel": "key-rows",
                            "flops": group * 4.0 * dim * keys / splits, "bytes": read},
                           read / (1e3 * READ_GB_PER_S / 2) * numbers.uniform(0.93, 1.1)))
     return tasks
@@ -70,7 +70,7 @@ def decode_tasks(kv_heads=4, group=8, splits=4, keys=8192, dim=128, seed=2):
 
 def matmul_tasks(rows=6, columns=4, duration=38.0, seed=3):
     numbers = random.Random(seed)
-    return [({"batch": 0, "head": 0, "heads": 1, "query_block": row, "key_split": column, "kernel": "matmul", "flops": duration * 1e5, "bytes": 4e5},
+    return [({"batch": 0, "head": 0, "heads": 1, "row_block": row, "column_block": column, "kernel": "matmul", "flops": duration * 1e5, "bytes": 4e5},
              duration * numbers.uniform(0.95, 1.05)) for row in range(rows) for column in range(columns)]
 
 
@@ -153,7 +153,7 @@ def decode_run(workers=2):
 
 def layer_run(workers=4):
     return make_run("layer:s=512,model=768,heads=12", "layer", workers,
-                    [("matmul", matmul_tasks(6, 6)), ("rope", [({"batch": 0, "head": head, "heads": 1, "query_block": 0, "key_split": 0, "kernel": "rope",
+                    [("matmul", matmul_tasks(6, 6)), ("rope", [({"batch": 0, "head": head, "heads": 1, "row_block": 0, "column_block": 0, "kernel": "rope",
                                                                  "flops": 2e5, "bytes": 3e5}, 6.0) for head in range(12)]),
                      ("attention", attention_tasks()), ("matmul", matmul_tasks(6, 2, seed=4))], diagnosis=["Products take most of the time."])
 

@@ -14,8 +14,8 @@ using Json = nlohmann::json;
 namespace {
 
 Json task(int worker, int head, double start, double end, int heads = 1, const char* kernel = "query-lanes") {
-    return {{"loop", 0},      {"worker", worker}, {"batch", 0},        {"head", head},  {"heads", heads}, {"query_block", 0},
-            {"key_split", 0}, {"kernel", kernel}, {"start_us", start}, {"end_us", end}, {"flops", 1e6},   {"bytes", 1e4}};
+    return {{"loop", 0},         {"worker", worker}, {"batch", 0},        {"head", head},  {"heads", heads}, {"row_block", 0},
+            {"column_block", 0}, {"kernel", kernel}, {"start_us", start}, {"end_us", end}, {"flops", 1e6},   {"bytes", 1e4}};
 }
 
 /// A run of 100 us; a worker is busy for the time of its tasks.

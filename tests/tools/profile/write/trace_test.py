@@ -73,9 +73,9 @@ class Trace(unittest.TestCase):
             lanes = self.thread_names(events)
             slices = [event for event in events if event["ph"] == "X" and lanes[event["tid"]] != "loops"]
             self.assertEqual(len(slices), len(run["tasks"]))
-            found = {(lanes[event["tid"]], event["ts"], round(event["ts"] + event["dur"], 3), event["args"]["head"], event["args"]["query_block"],
-                      event["args"]["key_split"], event["cat"]) for event in slices}
-            wanted = {(f"worker {task['worker']}", task["start_us"], task["end_us"], task["head"], task["query_block"], task["key_split"], task["kernel"])
+            found = {(lanes[event["tid"]], event["ts"], round(event["ts"] + event["dur"], 3), event["args"]["head"], event["args"]["row_block"],
+                      event["args"]["column_block"], event["cat"]) for event in slices}
+            wanted = {(f"worker {task['worker']}", task["start_us"], task["end_us"], task["head"], task["row_block"], task["column_block"], task["kernel"])
                       for task in run["tasks"]}
             self.assertEqual(found, wanted)
             for event in slices:

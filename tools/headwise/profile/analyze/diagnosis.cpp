@@ -51,14 +51,14 @@ std::string name_of(const HeadShare& head) {
 }
 
 /// Blocks of the head that has most of them.
-std::size_t query_blocks(const OneThreadCosts& costs) {
+std::size_t row_blocks(const OneThreadCosts& costs) {
     std::size_t most = 1;
     for (const OneThreadCosts::Loop& loop : costs.loops) {
         if (!loop.of_heads) continue;
         std::map<std::pair<std::int64_t, std::int64_t>, std::set<std::int64_t>> blocks;
         for (const auto& task : loop.tasks) {
             auto& of_head = blocks[{task.batch, task.head}];
-            of_head.insert(task.query_block);
+            of_head.insert(task.row_block);
             most = std::max(most, of_head.size());
         }
     }
@@ -78,7 +78,7 @@ Finding granularity(const ProfiledRun& run, const OneThreadCosts& costs) {
     std::string text = fmt::format("{} on {} workers: heads alone can reach at most {}; ",
                                    count_of(run.heads.size(), grouped ? "key/value head" : "head"), workers, percent(alone));
     if (blocks >= alone + kMatters / 2)
-        text += fmt::format("heads x {} reach {}", count_of(query_blocks(costs), "query block"), percent(blocks));
+        text += fmt::format("heads x {} reach {}", count_of(row_blocks(costs), "query block"), percent(blocks));
     if (parts >= std::max(alone, blocks) + kMatters / 2)
         text += fmt::format("{}with each block's keys in {} parts {}", blocks >= alone + kMatters / 2 ? ", " : "", costs.key_chunks,
                             percent(parts));

@@ -113,7 +113,7 @@ OneThreadCosts one_thread_costs(const Recording& recording, std::span<const doub
         const TaskRecord& task = recording.tasks[i];
         costs.loops[static_cast<std::size_t>(task.run)].tasks.push_back({.batch = task.batch,
                                                                          .head = task.head,
-                                                                         .query_block = task.query_block,
+                                                                         .row_block = task.row_block,
                                                                          .seconds = seconds.empty() ? seconds_of(task) : seconds[i],
                                                                          .flops = task.flops,
                                                                          .bytes = task.bytes});

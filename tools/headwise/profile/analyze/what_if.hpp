@@ -12,7 +12,7 @@ namespace headwise::tools {
 /// A call as one thread ran it: what any number of workers would make of it. docs/profile.md has the rules and their limits.
 struct OneThreadCosts {
     struct Task {
-        std::int64_t batch = 0, head = 0, query_block = 0;
+        std::int64_t batch = 0, head = 0, row_block = 0;
         double seconds = 0, flops = 0, bytes = 0;
     };
     struct Loop {

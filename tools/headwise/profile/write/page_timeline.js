@@ -233,7 +233,7 @@ class Timeline {
 
   describe(task) {
     const [block, split] = isProduct(task) ? ["rows, block", "columns, block"] : ["query block", "key split"];
-    return [["worker", `${task.worker}`], ["batch", `${task.batch}`], [block, `${task.query_block}`], [split, `${task.key_split}`], ["kernel", task.kernel],
+    return [["worker", `${task.worker}`], ["batch", `${task.batch}`], [block, `${task.row_block}`], [split, `${task.column_block}`], ["kernel", task.kernel],
       ["loop", this.run.loops[task.loop]?.operation ?? UNKNOWN], ["time", `${duration(task.end_us - task.start_us)}, from ${duration(task.start_us)}`],
       ["rate", `${figure(rate(task))} GF/s`]];
   }

@@ -52,7 +52,7 @@ ProfileJson slice(const std::string& name, const std::string& category, int proc
 
 ProfileJson task_slice(const ProfileJson& task, int process, int thread) {
     ProfileJson arguments;
-    for (const char* name : {"batch", "head", "heads", "query_block", "key_split", "kernel", "flops", "bytes"})
+    for (const char* name : {"batch", "head", "heads", "row_block", "column_block", "kernel", "flops", "bytes"})
         arguments[name] = task.at(name);
     const double duration = task.at("end_us").get<double>() - task.at("start_us").get<double>();
     if (duration > 0) arguments["gflops"] = task.at("flops").get<double>() / duration / 1e3;
