@@ -42,7 +42,8 @@ void check_execution(const AttentionOptions& options) {
 
 AttentionArguments with_usable_strides(AttentionArguments a) {
     const auto use = [](const Argument&, auto& x) {
-        if constexpr (requires { x.stride; }) x = without_unused_strides(x);
+        if constexpr (requires { x.stride; })
+            if (is_given(x)) x = without_unused_strides(x);
     };
     for_each_tensor(a, use);
     for_each_rule(a, use);

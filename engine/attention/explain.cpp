@@ -25,7 +25,7 @@ std::string variants_of(const AttentionOptions& o, const AttentionArguments& a) 
     add(o.softcap != 0, "softcap");
     add(o.rope != nullptr, "RoPE");
     for_each_rule(a, [&](const Argument& argument, const auto& x) {
-        if (argument.rule) add(as_any(x).data != nullptr, argument.rule);
+        if (argument.rule) add(is_given(x), argument.rule);
     });
     add(a.shared_keys > 0, "shared prefix");
     add(a.score_function.apply != nullptr, "score function");

@@ -31,38 +31,40 @@ struct StateNames {
 };
 constexpr StateNames kNames{"out", "log_sum_exp"}, kA{"a.out", "a.log_sum_exp"}, kB{"b.out", "b.log_sum_exp"};
 
+struct CheckedState {
+    CheckedView out, log_sum_exp;
+};
+
 /// `out` decides the extents.
-void check_state(const StateNames& names, const TensorView<const float, 4>& x, const TensorView<const float, 3>& log_sum_exp,
-                 const TensorView<float, 4>& out) {
-    checked_memory(names.out, x);
-    checked_memory(names.log_sum_exp, log_sum_exp);
+CheckedState checked_state(const StateNames& names, const TensorView<const float, 4>& x,
+                           const TensorView<const float, 3>& log_sum_exp, const TensorView<float, 4>& out) {
+    const CheckedState state{checked_view(names.out, x), checked_view(names.log_sum_exp, log_sum_exp)};
     constexpr const char* kMeanings[] = {"out.extent[0], the batch", "out.extent[1], the number of heads",
                                          "out.extent[2], the number of queries", "out.extent[3], the value dimension"};
     for (std::size_t i = 0; i < 4; ++i) check_extent(names.out, x, i, out.extent[i], kMeanings[i]);
     for (std::size_t i = 0; i < 3; ++i) check_extent(names.log_sum_exp, log_sum_exp, i, out.extent[i], kMeanings[i]);
     check_unit_stride(names.out, x);
+    return state;
 }
 
 /// What is written may be what is read at the same indices, and nothing else of it.
-void check_may_write(const StateNames& names, const AttentionState& state, const TensorView<float, 4>& out,
-                     const TensorView<float, 3>& log_sum_exp) {
-    if (!is_same_view(out, state.out)) check_apart("out", out, names.out, state.out);
-    if (!is_same_view(log_sum_exp, state.log_sum_exp))
-        check_apart("log_sum_exp", log_sum_exp, names.log_sum_exp, state.log_sum_exp);
-    check_apart("out", out, names.log_sum_exp, state.log_sum_exp);
-    check_apart("log_sum_exp", log_sum_exp, names.out, state.out);
+void check_may_write(const CheckedState& written, const CheckedState& read) {
+    if (!is_same_view(written.out.view, read.out.view)) check_apart(written.out, read.out);
+    if (!is_same_view(written.log_sum_exp.view, read.log_sum_exp.view)) check_apart(written.log_sum_exp, read.log_sum_exp);
+    check_apart(written.out, read.log_sum_exp);
+    check_apart(written.log_sum_exp, read.out);
 }
 
 void check_call(const AttentionState& a, const AttentionState& b, const TensorView<float, 4>& out,
                 const TensorView<float, 3>& log_sum_exp) {
-    check_state(kNames, out, log_sum_exp, out);
-    check_state(kA, a.out, a.log_sum_exp, out);
-    check_state(kB, b.out, b.log_sum_exp, out);
+    const CheckedState written = checked_state(kNames, out, log_sum_exp, out);
+    const CheckedState checked_a = checked_state(kA, a.out, a.log_sum_exp, out);
+    const CheckedState checked_b = checked_state(kB, b.out, b.log_sum_exp, out);
     check_no_self_overlap(kNames.out, out);
     check_no_self_overlap(kNames.log_sum_exp, log_sum_exp);
-    check_apart("out", out, "log_sum_exp", log_sum_exp);
-    check_may_write(kA, a, out, log_sum_exp);
-    check_may_write(kB, b, out, log_sum_exp);
+    check_apart(written.out, written.log_sum_exp);
+    check_may_write(written, checked_a);
+    check_may_write(written, checked_b);
 }
 
 // -------------------------------------------------------------------------------------------------------------------- one row

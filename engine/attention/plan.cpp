@@ -59,7 +59,7 @@ AttentionPlan::AttentionPlan(const AttentionShape& shape, const AttentionOptions
       workspace_bytes_(workspace_for(shape_, options_, kernel_table(isa_).attention, workers_).bytes()) {}
 
 void AttentionPlan::run(const AttentionArguments& arguments, std::span<std::byte> workspace) const {
-    check_attention_call(shape_, options_, tensors_of(arguments), arguments);
+    check_call(shape_, options_, tensors_of(arguments), arguments);
     if (workspace.size() < workspace_bytes_)
         throw Error("workspace.size() is " + std::to_string(workspace.size()) +
                     ", expected at least workspace_bytes() = " + std::to_string(workspace_bytes_));
@@ -94,7 +94,7 @@ void attention(const AttentionArguments& arguments, const AttentionOptions& opti
     const AttentionShape shape = shape_of(tensors, arguments);
     check_shape(shape, options, ShapeNames::of_views());
     check_execution(options);
-    check_attention_call(shape, options, tensors, arguments);  // before the workspace, which grows with the batch
+    check_call(shape, options, tensors, arguments);  // before the workspace, which grows with the batch
     const KernelTable& kernels = kernel_table(isa_of(options));
     const int workers = planned_workers(options);
     const runtime::PooledWorkspace workspace(workspace_for(shape, options, kernels.attention, workers).bytes());

@@ -130,12 +130,12 @@ OwnedAngles::OwnedAngles(const RopeOptions& options, std::int64_t positions) {
 
 // Checks return the largest distance of a token from position 0.
 
-std::int64_t check_positions(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const RopeTable& table,
+std::int64_t check_positions(const TensorView<const float, 4>& x, const CheckedView& out, const RopeTable& table,
                              const TensorView<const std::int32_t, 2>& positions) {
-    checked_memory("positions", positions);
+    const CheckedView checked = checked_view("positions", positions);
     if (positions.extent[0] != 1) check_extent("positions", positions, 0, x.extent[0], "x.extent[0], the batch, or 1");
     check_extent("positions", positions, 1, x.extent[2], "x.extent[2], the number of tokens");
-    check_apart("out", out, "positions", positions);
+    check_apart(out, checked);
     std::int64_t farthest = 0;
     for (std::int64_t b = 0; b < positions.extent[0]; ++b)
         for (std::int64_t i = 0; i < positions.extent[1]; ++i) {
@@ -160,8 +160,7 @@ std::int64_t check_first_position(const TensorView<const float, 4>& x, const Rop
 
 std::int64_t check_call(const TensorView<const float, 4>& x, const TensorView<float, 4>& out, const RopeTable& table,
                         const TensorView<const std::int32_t, 2>& positions, std::int64_t first_position) {
-    checked_memory("x", x);
-    checked_memory("out", out);
+    const CheckedView checked_x = checked_view("x", x), checked_out = checked_view("out", out);
     check_extent("out", out, 0, x.extent[0], "x.extent[0], the batch");
     check_extent("out", out, 1, x.extent[1], "x.extent[1], the number of heads");
     check_extent("out", out, 2, x.extent[2], "x.extent[2], the number of tokens");
@@ -172,8 +171,8 @@ std::int64_t check_call(const TensorView<const float, 4>& x, const TensorView<fl
     check_unit_stride("x", x);
     check_unit_stride("out", out);
     check_no_self_overlap("out", out);
-    if (!is_same_view(x, out)) check_apart("out", out, "x", x);
-    return positions.data ? check_positions(x, out, table, positions) : check_first_position(x, table, first_position);
+    if (!is_same_view(x, out)) check_apart(checked_out, checked_x);
+    return positions.data ? check_positions(x, checked_out, table, positions) : check_first_position(x, table, first_position);
 }
 
 }  // namespace

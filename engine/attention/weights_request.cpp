@@ -22,23 +22,21 @@ void check_choice(const char* name, std::span<const std::int32_t> choice, std::i
     }
 }
 
-/// The result, if it is asked for; its last extent is checked where it is known.
-Result checked_result(const char* name, const AnyTensor& view, const AttentionShape& shape, const ChosenRows& chosen,
-                      bool has_queries) {
-    if (!view.data) return {name, {}};
+/// A result that is asked for; its last extent is checked where it is known.
+CheckedView checked_result(const char* name, const AnyTensor& view, const AttentionShape& shape, const ChosenRows& chosen,
+                           bool has_queries) {
     check_extent(name, view, 0, shape.batch, "the number of sequences");
     check_extent(name, view, 1, chosen.heads(), "the heads asked for");
     if (has_queries) check_extent(name, view, 2, chosen.queries(), "the queries asked for");
     check_unit_stride(name, view);
-    checked_memory(name, view);
-    return {name, view};
+    return checked_view(name, view);
 }
 
-void check_keys(const Result& result, std::int64_t keys) {
-    const std::size_t last = result.view.rank - 1;
-    if (result.view.rank > 0 && result.view.extent[last] < keys)
-        throw Error(at((std::string(result.name) + ".extent").c_str(), static_cast<std::int64_t>(last)) + " is " +
-                    std::to_string(result.view.extent[last]) + ", expected at least " + std::to_string(keys) +
+void check_keys(const char* name, const AnyTensor& view, std::int64_t keys) {
+    const std::size_t last = view.rank - 1;
+    if (view.data && view.extent[last] < keys)
+        throw Error(at((std::string(name) + ".extent").c_str(), static_cast<std::int64_t>(last)) + " is " +
+                    std::to_string(view.extent[last]) + ", expected at least " + std::to_string(keys) +
                     ": the keys of the longest sequence");
 }
 
@@ -61,16 +59,21 @@ ChosenRows::ChosenRows(const AttentionShape& shape, const AttentionWeightsReques
 
 void check_weights(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
                    const AttentionArguments& a, const ChosenRows& chosen, const AttentionWeights& results) {
-    const std::array written{checked_result("weights", results.weights, shape, chosen, true),
-                             checked_result("top_weights", results.top_weights, shape, chosen, true),
-                             checked_result("top_keys", results.top_keys, shape, chosen, true),
-                             checked_result("key_means", results.key_means, shape, chosen, false)};
+    std::array<CheckedView, 4> written;
+    std::size_t count = 0;
+    const auto add = [&](const char* name, const AnyTensor& view, bool has_queries) {
+        if (view.data) written[count++] = checked_result(name, view, shape, chosen, has_queries);
+    };
+    add("weights", results.weights, true);
+    add("top_weights", results.top_weights, true);
+    add("top_keys", results.top_keys, true);
+    add("key_means", results.key_means, false);
     check_top(results);
-    check_call(shape, options, tensors, a, written);
+    check_call(shape, options, tensors, a, std::span(written).first(count));
     std::int64_t keys = 0;
     for (std::int64_t b = 0; b < shape.batch; ++b) keys = std::max(keys, sequence_at(a, b).keys);
-    check_keys(written.front(), keys);
-    check_keys(written.back(), keys);
+    check_keys("weights", results.weights, keys);
+    check_keys("key_means", results.key_means, keys);
 }
 
 }  // namespace headwise

@@ -32,16 +32,17 @@ void check_extents(const Destination& to, std::int64_t batch, const TensorView<f
 }
 
 void check_memory(const std::array<Destination, 2>& both) {
+    std::array<CheckedView, 2> caches, tokens;
     for (std::size_t i = 0; i < 2; ++i) {
-        checked_memory(both[i].cache_name, both[i].cache);
-        checked_memory(both[i].name, both[i].tokens);
+        caches[i] = checked_view(both[i].cache_name, both[i].cache);
+        tokens[i] = checked_view(both[i].name, both[i].tokens);
         check_unit_stride(both[i].cache_name, both[i].cache);
         check_unit_stride(both[i].name, both[i].tokens);
         check_no_self_overlap(both[i].cache_name, both[i].cache);
     }
-    check_apart(both[0].cache_name, both[0].cache, both[1].cache_name, both[1].cache);
-    for (std::size_t i = 0; i < 2; ++i)
-        for (std::size_t j = 0; j < 2; ++j) check_apart(both[i].cache_name, both[i].cache, both[j].name, both[j].tokens);
+    check_apart(caches[0], caches[1]);
+    for (const CheckedView& cache : caches)
+        for (const CheckedView& read : tokens) check_apart(cache, read);
 }
 
 void check_lengths(std::span<const std::int32_t> lengths, std::int64_t capacity, std::int64_t tokens, const RopeTable* rope) {

@@ -66,12 +66,12 @@ TensorView<const float, 4> batch_of_one(const TensorView<const float, 3>& x) {
     return {x.data, {1, x.extent[0], x.extent[1], x.extent[2]}, {0, x.stride[0], x.stride[1], x.stride[2]}};
 }
 
-void check_view(const char* name, const TensorView<const float, 3>& tokens, const TensorView<float, 4>& pool,
-                const char* dim_meaning) {
+CheckedView checked_tokens(const char* name, const TensorView<const float, 3>& tokens, const TensorView<float, 4>& pool,
+                           const char* dim_meaning) {
     check_extent(name, tokens, 0, pool.extent[1], "num_kv_heads of the cache");
     check_extent(name, tokens, 2, pool.extent[3], dim_meaning);
-    checked_memory(name, tokens);
     check_unit_stride(name, tokens);
+    return checked_view(name, tokens);
 }
 
 struct FreePool {
@@ -244,13 +244,13 @@ std::int64_t KvCache::pages_needed(SequenceId sequence, std::int64_t tokens) con
 }
 
 void KvCache::check_tokens(const TensorView<const float, 3>& key, const TensorView<const float, 3>& value) const {
-    check_view("key", key, key_pages_, "head_dim of the cache");
-    check_view("value", value, value_pages_, "value_dim of the cache");
+    const CheckedView keys = checked_tokens("key", key, key_pages_, "head_dim of the cache");
+    const CheckedView values = checked_tokens("value", value, value_pages_, "value_dim of the cache");
     check_extent("value", value, 1, key.extent[1], "key.extent[1], the number of tokens");
-    check_apart("key_pages()", key_pages_, "key", key);
-    check_apart("key_pages()", key_pages_, "value", value);
-    check_apart("value_pages()", value_pages_, "key", key);
-    check_apart("value_pages()", value_pages_, "value", value);
+    for (const CheckedView& pool : {checked_view("key_pages()", key_pages_), checked_view("value_pages()", value_pages_)}) {
+        check_apart(pool, keys);
+        check_apart(pool, values);
+    }
 }
 
 void KvCache::append(SequenceId sequence, const TensorView<const float, 3>& key, const TensorView<const float, 3>& value) {

@@ -101,17 +101,26 @@ void for_each_rule(Arguments& a, const Visit& visit) {
     of_heads("sinks", "sinks", a.sinks);
 }
 
-/// The same as a view; one without data where it is not given.
+/// Whether the caller has given it.
+inline bool is_given(const PrefixSums& sums) {
+    return !sums.empty();
+}
+template <class T>
+bool is_given(std::span<T> array) {
+    return !array.empty();
+}
+template <class T, std::size_t Rank>
+bool is_given(const TensorView<T, Rank>& view) {
+    return view.data != nullptr;
+}
+
+/// Arrays as views, too.
 inline AnyTensor as_any(const PrefixSums& sums) {
     return std::span(reinterpret_cast<const std::uint8_t*>(sums.bytes().data()), sums.bytes().size());
 }
 template <class T>
-AnyTensor as_any(std::span<T> array) {
-    return array.empty() ? AnyTensor(std::span<T>()) : AnyTensor(array);
-}
-template <class T, std::size_t Rank>
-AnyTensor as_any(const TensorView<T, Rank>& view) {
-    return view;
+AnyTensor as_any(const T& x) {
+    return x;
 }
 
 }  // namespace headwise

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
-#include <string_view>
+#include <utility>
 
 #include "engine/contract/argument_list.hpp"
 #include "engine/contract/check_numbers.hpp"
@@ -30,6 +30,7 @@ class CallSizes {
 
     /// Before it is asked for anything about the longest sequence, when lengths have been checked.
     void find_longest() {
+        if (std::exchange(knows_longest_, true)) return;
         for (std::int64_t b = 0; b < shape_.batch; ++b) {
             const Sequence sequence = sequence_at(a_, b);
             longest_queries_ = std::max(longest_queries_, sequence.queries);
@@ -42,7 +43,7 @@ class CallSizes {
         constexpr const char* kEachToken = "a number for each token";
         switch (axis) {
             case Axis::query_batch: return batch(ragged);
-            case Axis::key_batch: return batch(ragged);
+            case Axis::key_batch: return paged ? ExpectedExtent{a_.key.extent[0], true, "the pages of key"} : batch(ragged);
             case Axis::sequences: return {shape_.batch, true, "the batch"};
             case Axis::heads: return {shape_.num_heads, true, "the number of query heads"};
             case Axis::kv_heads: return {shape_.num_kv_heads, true, "the number of key/value heads"};
@@ -82,6 +83,7 @@ class CallSizes {
     const AttentionShape& shape_;
     const AttentionArguments& a_;
     std::int64_t longest_queries_ = 0, longest_keys_ = 0;
+    bool knows_longest_ = false;
 };
 
 void check_axis(const char* name, const AnyTensor& view, std::size_t i, const ExpectedExtent& expected, bool repeats) {
@@ -101,39 +103,40 @@ void check_array(const Argument& argument, const AnyTensor& array, const CallSiz
 }
 
 /// Extents, strides and addresses.
-void check_view(const Argument& argument, const AnyTensor& view, const CallSizes& sizes, Rows rows) {
+CheckedView checked_argument(const Argument& argument, const AnyTensor& view, const CallSizes& sizes, Rows rows) {
     for (std::size_t i = 0; i < view.rank; ++i)
         if (argument.axes[i].axis != Axis::any)
             check_axis(argument.name, view, i, sizes.of(argument.axes[i].axis), argument.axes[i].repeats);
     if (argument.rows_adjacent && rows == Rows::adjacent) check_unit_stride(argument.name, view);
-    checked_memory(argument.name, view);
+    return checked_view(argument.name, view);
 }
 
-void check_tensors(const CallSizes& sizes, const AttentionShape& shape, const CallTensors& tensors, const AttentionArguments& a,
-                   Rows rows) {
-    if (!is_ragged(a) && tensors.query.extent[2] != shape.query_length)
-        check_extent("query", tensors.query, 2, shape.query_length, "the queries of the plan");
-    if (tensors.value.rank > 0 && tensors.value.extent[2] != tensors.key.extent[2])
+/// Some views of a call.
+class Views {
+  public:
+    void add(const CheckedView& view) { views_[count_++] = view; }
+    std::span<const CheckedView> all() const { return {views_.data(), count_}; }
+
+  private:
+    std::array<CheckedView, 8> views_;
+    std::size_t count_ = 0;
+};
+
+/// Extents of tensors that say how large others must be.
+void check_sizes(const AttentionShape& shape, const CallTensors& tensors, const AttentionArguments& a) {
+    if (!is_ragged(a)) check_extent("query", tensors.query, 2, shape.query_length, "the queries of the plan");
+    check_range("key.extent[2]", -1, tensors.key.extent[2], tensors.key.extent[2], kMaxLength, "keys");
+    if (tensors.value.rank == 0) return;
+    if (is_paged(a)) check_extent("value", tensors.value, 0, tensors.key.extent[0], "the pages of key");
+    if (tensors.value.extent[2] != tensors.key.extent[2])
         throw Error("key.extent[2] is " + std::to_string(tensors.key.extent[2]) + ", value.extent[2] is " +
                     std::to_string(tensors.value.extent[2]) + ": the number of keys must match");
-    if (tensors.key.extent[2] > kMaxLength) check_range("key.extent[2]", -1, tensors.key.extent[2], 0, kMaxLength, "keys");
-    for_each_tensor(tensors, [&](const Argument& argument, const AnyTensor& view) {
-        if (view.rank == 0) return;
-        Argument known = argument;
-        if (is_paged(a) && known.axes[0].axis == Axis::key_batch) {
-            known.axes[0].axis = Axis::any;
-            if (tensors.value.rank > 0) check_extent("value", tensors.value, 0, tensors.key.extent[0], "the pages of key");
-        }
-        check_view(known, view, sizes, rows);
-    });
 }
 
-void check_results(std::span<const Result> results) {
-    for (std::size_t i = 0; i < results.size(); ++i) {
-        if (results[i].view.rank == 0) continue;
-        check_no_self_overlap(results[i].name, results[i].view);
-        for (std::size_t j = 0; j < i; ++j)
-            if (results[j].view.rank > 0) check_apart(results[i].name, results[i].view, results[j].name, results[j].view);
+void check_written(std::span<const CheckedView> written) {
+    for (std::size_t i = 0; i < written.size(); ++i) {
+        check_no_self_overlap(written[i].name, written[i].view);
+        for (std::size_t j = i + 1; j < written.size(); ++j) check_apart(written[i], written[j]);
     }
 }
 
@@ -143,10 +146,9 @@ void check_block_mask(const BlockMask& mask) {
     check_range("block_mask.key_block", -1, mask.key_block, 1, kMaxLength, "keys in a block");
 }
 
-/// Results must not be where anything is read.
-void check_apart_from(std::span<const Result> results, const char* name, const AnyTensor& input) {
-    for (const Result& result : results)
-        if (result.view.rank > 0) check_apart(result.name, result.view, name, input);
+/// What is written must not be where anything is read.
+void check_apart_from(std::span<const CheckedView> written, const CheckedView& read) {
+    for (const CheckedView& out : written) check_apart(out, read);
 }
 
 }  // namespace
@@ -177,35 +179,33 @@ AttentionShape shape_of(const CallTensors& tensors, const AttentionArguments& a)
 }
 
 void check_call(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
-                const AttentionArguments& a, std::span<const Result> results, Rows rows) {
+                const AttentionArguments& a, std::span<const CheckedView> results, Rows rows) {
     CallSizes sizes(shape, a);
     check_length_arguments(a);
-    check_tensors(sizes, shape, tensors, a, rows);
-    check_lengths(shape, options, a);
-    check_results(results);
+    check_sizes(shape, tensors, a);
+    Views written, read;
+    for (const CheckedView& result : results) written.add(result);
     for_each_tensor(tensors, [&](const Argument& argument, const AnyTensor& view) {
-        const std::string_view name = argument.name;
-        const bool is_result = std::ranges::any_of(results, [&](const Result& result) { return result.name == name; });
-        if (view.rank > 0 && !is_result) check_apart_from(results, argument.name, view);
-    });
-    check_block_mask(a.block_mask);
-    sizes.find_longest();
-    for_each_rule(a, [&](const Argument& argument, const auto& x) {
-        const AnyTensor view = as_any(x);
-        if (!view.data) return;
-        if (view.rank == 1)
-            check_array(argument, view, sizes);
+        if (view.rank == 0) return;
+        const CheckedView checked = checked_argument(argument, view, sizes, rows);
+        if (argument.role == Role::result && tensors.out.rank > 0)
+            written.add(checked);
         else
-            check_view(argument, view, sizes, rows);
-        check_apart_from(results, argument.name, view);
+            read.add(checked);
+    });
+    check_lengths(shape, options, a);
+    check_written(written.all());
+    for (const CheckedView& view : read.all()) check_apart_from(written.all(), view);
+    check_block_mask(a.block_mask);
+    for_each_rule(a, [&](const Argument& argument, const auto& x) {
+        if (!is_given(x)) return;
+        sizes.find_longest();
+        const AnyTensor view = as_any(x);
+        if (view.rank == 1) check_array(argument, view, sizes);
+        check_apart_from(written.all(),
+                         view.rank == 1 ? checked_view(argument.name, view) : checked_argument(argument, view, sizes, rows));
     });
     check_values(shape, options, tensors, a);
-}
-
-void check_attention_call(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
-                          const AttentionArguments& arguments, Rows rows) {
-    const Result results[] = {{"log_sum_exp", tensors.log_sum_exp}, {"out", tensors.out}};
-    check_call(shape, options, tensors, arguments, results, rows);
 }
 
 }  // namespace headwise

@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "engine/tensor/view_check.hpp"
 #include "headwise/any_tensor.hpp"
 #include "headwise/attention.hpp"
 
@@ -17,12 +18,6 @@ CallTensors tensors_of(const AttentionArguments& arguments);
 /// The sizes of a call without a plan. Lengths that do not fit are left to check_call().
 AttentionShape shape_of(const CallTensors& tensors, const AttentionArguments& arguments);
 
-/// Something that a call writes, with a name for messages.
-struct Result {
-    const char* name;
-    AnyTensor view;
-};
-
 enum class Rows { adjacent, any_stride };
 
 /// Throws Error where lengths are given in ways that exclude each other.
@@ -32,15 +27,11 @@ void check_length_arguments(const AttentionArguments& arguments);
 /// but the lengths; tensors have their extents.
 void check_lengths(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& arguments);
 
-/// Throws Error where anything that a call takes does not fit `shape`, which has been checked, or overlaps a result: extents,
-/// strides, lengths, positions, pages, masks. Of the tensors in `arguments` only the extents count; `tensors` are what is read and
-/// written. Results are checked here to overlap neither themselves nor each other; their extents, but those of out and log_sum_exp,
-/// are the caller's to check.
+/// Throws Error where anything that a call takes does not fit `shape`, which has been checked, or overlaps what is written:
+/// extents, strides, lengths, positions, pages, masks. Of the tensors in `arguments` only the extents count; `tensors` are what is
+/// read and written. A call with out writes it and log_sum_exp; one without out reads log_sum_exp. `results` are what is written
+/// beyond these, with extents that the caller has checked; nothing that is written may overlap itself or anything else.
 void check_call(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
-                const AttentionArguments& arguments, std::span<const Result> results, Rows rows = Rows::adjacent);
-
-/// The same for attention itself, whose results are out and log_sum_exp.
-void check_attention_call(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
-                          const AttentionArguments& arguments, Rows rows = Rows::adjacent);
+                const AttentionArguments& arguments, std::span<const CheckedView> results = {}, Rows rows = Rows::adjacent);
 
 }  // namespace headwise

@@ -175,15 +175,14 @@ void MultiHeadAttention::check(const TensorView<const float, 3>& x, const Tensor
     check_extent("out", out, 0, x.extent[0], "x.extent[0], the batch");
     check_extent("out", out, 1, x.extent[1], "x.extent[1], the length");
     check_extent("out", out, 2, out_dim_, "the rows of the output weight");
-    checked_memory("x", x);
-    checked_memory("context", context);
-    checked_memory("out", out);
+    const CheckedView checked_x = checked_view("x", x), checked_context = checked_view("context", context),
+                      checked_out = checked_view("out", out);
     check_unit_stride("x", x);
     check_unit_stride("context", context);
     check_unit_stride("out", out);
     check_no_self_overlap("out", out);
-    check_apart("out", out, "x", x);
-    check_apart("out", out, "context", context);
+    check_apart(checked_out, checked_x);
+    check_apart(checked_out, checked_context);
 }
 
 void MultiHeadAttention::forward(const TensorView<const float, 3>& x, const TensorView<float, 3>& out) const {

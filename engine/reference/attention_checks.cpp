@@ -15,7 +15,7 @@ namespace {
 /// The engine's checks, but that rows may have any stride and any dimension, and that each sequence may have keys of its own where
 /// the engine would read those that sequences share.
 void check_call(const CallTensors& tensors, const AttentionOptions& options, AttentionArguments rules,
-                std::span<const Result> results) {
+                std::span<const CheckedView> results = {}) {
     const auto known = [](const AnyTensor& view, auto& argument) {
         std::copy_n(view.extent.begin(), view.rank, argument.extent.begin());
     };
@@ -37,8 +37,7 @@ void check_attention(const TensorView<const T, 4>& query, const TensorView<const
                      const TensorView<T, 3>& log_sum_exp) {
     CallTensors tensors{query, key, value, out, {}};
     if (log_sum_exp.data) tensors.log_sum_exp = log_sum_exp;
-    const Result results[] = {{"log_sum_exp", tensors.log_sum_exp}, {"out", tensors.out}};
-    check_call(tensors, options, rules, results);
+    check_call(tensors, options, rules);
 }
 
 template <class T>
@@ -47,8 +46,7 @@ void check_attention_weights(const TensorView<const T, 4>& query, const TensorVi
     check_extent("weights", weights, 0, query.extent[0], "the batch of query");
     check_extent("weights", weights, 1, query.extent[1], "the heads of query");
     check_extent("weights", weights, 2, query.extent[2], "the length of query");
-    checked_memory("weights", weights);
-    const Result results[] = {{"weights", weights}};
+    const CheckedView results[] = {checked_view("weights", weights)};
     check_call({query, key, {}, {}, {}}, options, rules, results);
     const std::int64_t keys = Sequences(query.extent, key.extent, options, rules).most_keys();
     if (weights.extent[3] < keys)

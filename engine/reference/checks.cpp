@@ -8,9 +8,10 @@
 namespace headwise::reference {
 namespace {
 
-void check_output(const char* name, const AnyTensor& out) {
-    checked_memory(name, out);
+CheckedView checked_output(const char* name, const AnyTensor& out) {
+    const CheckedView checked = checked_view(name, out);
     check_no_self_overlap(name, out);
+    return checked;
 }
 
 }  // namespace
@@ -27,16 +28,14 @@ void check_matmul(const TensorView<const T, 2>& a, const TensorView<const T, 2>&
     check_extent("b", b, 0, a.extent[1], "a.extent[1], the length of the sums");
     check_extent("c", c, 0, a.extent[0], "a.extent[0], the number of rows");
     check_extent("c", c, 1, b.extent[1], "b.extent[1], the number of columns");
-    checked_memory("a", a);
-    checked_memory("b", b);
-    check_output("c", c);
-    check_apart("c", c, "a", a);
-    check_apart("c", c, "b", b);
+    const CheckedView checked_a = checked_view("a", a), checked_b = checked_view("b", b), written = checked_output("c", c);
+    check_apart(written, checked_a);
+    check_apart(written, checked_b);
 }
 
 template <class T>
 void check_softmax(const TensorView<T, 2>& x) {
-    check_output("x", x);
+    checked_output("x", x);
 }
 
 template <class T>
@@ -58,15 +57,14 @@ void check_multi_head_attention(const TensorView<const T, 3>& x, const TensorVie
     check_extent("out", out, 1, x.extent[1], "x.extent[1], the length");
     check_extent("out", out, 2, weights.output.extent[0], "weights.output.extent[0], the output dimension");
 
-    checked_memory("weights.query", weights.query);
-    checked_memory("weights.key", weights.key);
-    checked_memory("weights.value", weights.value);
-    checked_memory("weights.output", weights.output);
-    checked_memory("x", x);
-    checked_memory("context", context);
-    check_output("out", out);
-    check_apart("out", out, "x", x);
-    check_apart("out", out, "context", context);
+    checked_view("weights.query", weights.query);
+    checked_view("weights.key", weights.key);
+    checked_view("weights.value", weights.value);
+    checked_view("weights.output", weights.output);
+    const CheckedView checked_x = checked_view("x", x), checked_context = checked_view("context", context),
+                      written = checked_output("out", out);
+    check_apart(written, checked_x);
+    check_apart(written, checked_context);
 }
 
 // One list of the two types that the reference exists for.

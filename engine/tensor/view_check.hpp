@@ -14,8 +14,15 @@ struct MemoryRange {
     std::uintptr_t begin = 0, end = 0;
 };
 
+/// A view that may be read or written at all its indices, and the name that the caller knows it by.
+struct CheckedView {
+    const char* name = "";
+    AnyTensor view{};
+    MemoryRange memory{};
+};
+
 /// Throws where an extent is negative, data is null though there are elements, or an address would overflow.
-MemoryRange checked_memory(const char* name, const AnyTensor& view);
+CheckedView checked_view(const char* name, const AnyTensor& view);
 
 /// Throws unless the elements of a row are adjacent.
 void check_unit_stride(const char* name, const AnyTensor& view);
@@ -24,9 +31,13 @@ void check_unit_stride(const char* name, const AnyTensor& view);
 /// strides span.
 void check_no_self_overlap(const char* name, const AnyTensor& view);
 
-/// Throws where what is written may touch what is read, of any element types. Both views have passed checked_memory(). Views that
-/// interleave at a common step (say, the parts of a packed [..., parts, dim] buffer) are told apart.
-void check_apart(const char* out_name, const AnyTensor& out, const char* in_name, const AnyTensor& in);
+void check_interleaved(const CheckedView& out, const CheckedView& in);
+
+/// Throws where what is written may touch what is read, of any element types. Views that interleave at a common step (say, the
+/// parts of a packed [..., parts, dim] buffer) are told apart.
+inline void check_apart(const CheckedView& out, const CheckedView& in) {
+    if (out.memory.begin < in.memory.end && in.memory.begin < out.memory.end) check_interleaved(out, in);
+}
 
 /// Whether the views, of the same extents, name the same elements by the same indices: what is written may then be what is read.
 bool is_same_view(const AnyTensor& a, const AnyTensor& b);

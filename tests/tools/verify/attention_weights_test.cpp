@@ -228,7 +228,7 @@ TEST_CASE("what does not fit is refused before anything is written") {
     test::check_message(message({}, results), {"top_keys.data is null"});
     results = sweep.views;
     results.key_means.data = sweep.weights.data();
-    test::check_message(message({}, results), {"key_means overlaps weights"});
+    test::check_message(message({}, results), {"weights overlaps key_means"});
     results = sweep.views;
     results.weights.data = q.data();
     test::check_message(message({}, {.weights = {q.data(), {1, 2, 3, 5}}}), {"weights overlaps query"});
