@@ -126,7 +126,7 @@ std::string AttentionExplanation::text() const {
            std::to_string(key_block) + " keys a block\n";
     all += std::to_string(tasks) + " tasks on " + std::to_string(workers) + " workers, keys in " + std::to_string(key_chunks) +
            " chunks" + split + "\n";
-    all += "a task: " + mega(least_task_flops) + " to " + mega(most_task_flops) + " MFLOP, " + mega(mean) + " in the mean\n";
+    all += "a task: " + mega(least_task_flops) + " to " + mega(most_task_flops) + " MFLOP, " + mega(mean) + " on average\n";
     all += fixed_text(flops * 1e-9, 3) + " GFLOP, " + mega(bytes) + " MB, " + fixed_text(bytes > 0 ? flops / bytes : 0, 1) +
            " FLOP a byte: limited by " + (limit == AttentionLimit::compute ? "arithmetic" : "bandwidth") + "; workspace " +
            fixed_text(static_cast<double>(workspace_bytes) / 1024, 1) + " KiB\n";

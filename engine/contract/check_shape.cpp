@@ -77,7 +77,7 @@ void check_shape(const AttentionShape& shape, const AttentionOptions& options, c
     if (options.alignment != Alignment::bottom_right && options.alignment != Alignment::top_left)
         throw Error("options.alignment is " + std::to_string(static_cast<int>(options.alignment)) + ": not a value of Alignment");
     if (options.rope && options.rope->options().dims > shape.head_dim)
-        throw Error("options.rope turns " + std::to_string(options.rope->options().dims) + " dims, " +
+        throw Error("options.rope rotates " + std::to_string(options.rope->options().dims) + " dims, " +
                     size_text(names.head_dim, shape.head_dim) + ": expected at most that many");
     if (options.causal != Causal::none && options.causal != Causal::top_left && options.causal != Causal::bottom_right)
         throw Error("options.causal is " + std::to_string(static_cast<int>(options.causal)) + ": not a value of Causal");

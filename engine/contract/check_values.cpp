@@ -101,7 +101,7 @@ void check_positions(const char* name, const TensorView<const std::int32_t, 2>& 
 void check_rope(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& a) {
     if (!options.rope) {
         if (a.query_positions.data || a.key_positions.data)
-            throw Error("options.rope is null: query_positions and key_positions belong to it");
+            throw Error("query_positions or key_positions is given but options.rope is null: without RoPE nothing is rotated");
         return;
     }
     const std::int64_t most = options.rope->positions();

@@ -68,7 +68,7 @@ function efficiencies({ metrics }) {
   tree.classList.add("tree");
   return element("section", { class: "card", id: "efficiencies", "aria-labelledby": "efficiencies-title" }, element("h2", { id: "efficiencies-title" }, "Where the efficiency goes"),
     element("p", { class: "hint" }, "Each is the product of those indented below it."), tree,
-    superlinear ? element("p", { class: "hint" }, "Computation scaling is above 100 %: the tasks took less time in all than on one thread. So may the global efficiency be.") : null, counters);
+    superlinear ? element("p", { class: "hint" }, "Computation scaling is above 100 %: all tasks together took less time than on one thread. Global efficiency can then exceed 100 %, too.") : null, counters);
 }
 
 function headTable(run) {
