@@ -11,7 +11,7 @@
 namespace headwise {
 namespace {
 
-/// The names of what the call asks for beside plain attention, all of it in the one fused path.
+/// The names of the variants in use; all of them run in the one fused path.
 std::string variants_of(const AttentionOptions& o, const AttentionArguments& a) {
     std::string names;
     const auto add = [&](bool is_used, const char* name) {
@@ -33,13 +33,13 @@ std::string variants_of(const AttentionOptions& o, const AttentionArguments& a) 
     return names;
 }
 
-/// Adds a task to the spread.
+/// Updates the smallest and the largest task.
 void add_task(AttentionExplanation& e, double flops) {
     e.least_task_flops = std::min(e.least_task_flops, flops);
     e.most_task_flops = std::max(e.most_task_flops, flops);
 }
 
-/// Adds the tasks of shared keys, of each of which all rows of a task see all.
+/// Adds the tasks of a common prefix. All rows of a task see all of its keys.
 void add_shared_tasks(AttentionExplanation& e, const SequenceSchedule& s, AttentionItem item, double flops_per_pair) {
     const std::int64_t step = item == AttentionItem::head ? s.rows : s.block_rows;
     for (std::int64_t row = 0; row < s.rows; row += step) {

@@ -22,7 +22,7 @@ void check_choice(const char* name, std::span<const std::int32_t> choice, std::i
     }
 }
 
-/// The result, if it is asked for; its last extent is checked where it is known.
+/// Checks a result, if it is requested. Its last extent is checked where it is known.
 Result checked_result(const char* name, const AnyTensor& view, const AttentionShape& shape, const ChosenRows& chosen,
                       bool has_queries) {
     if (!view.data) return {name, {}};

@@ -9,7 +9,7 @@
 namespace headwise {
 namespace {
 
-/// Each of the batch's lengths, where there are any.
+/// Checks each length of the batch, if there are any.
 void check_each_length(const char* name, std::span<const std::int32_t> lengths, std::int64_t batch, std::int64_t most,
                        const char* meaning) {
     if (lengths.empty()) return;

@@ -38,8 +38,8 @@ void check_softcap(const AttentionOptions& options) {
 }  // namespace
 
 bool is_scale(const AttentionOptions& options, float scale) {
-    // The negations of these also hold for NaN. With softcap the queries are scaled by 2 log2(e) scale / softcap. In double: the
-    // product overflows f32, which a caller may have trapped.
+    // Written so that NaN fails, too. With softcap, queries are scaled by 2 log2(e) scale / softcap. Computed in double: the
+    // product overflows f32, and a caller may have trapped that.
     const double magnitude = std::abs(scale), most = kMaxScale;
     return magnitude <= most && (options.softcap == 0 || magnitude <= 0.5 * most * static_cast<double>(options.softcap));
 }
