@@ -34,7 +34,7 @@ function meter(...parts) {
 
 function diagnosis(run) {
   const lines = [...run.diagnosis];
-  if (run.disturbed) lines.unshift(`Disturbed: other programs, or a slower core, took at least ${percent(run.disturbance)} of the workers’ time${run.attempts > 1 ? `. This is the least disturbed of ${plural(run.attempts, "measurement")}` : ""}.`);
+  if (run.disturbed) lines.unshift(`Disturbed: other programs, or a slower core, cost at least ${percent(run.disturbance)} of worker time${run.attempts > 1 ? `. This is the least disturbed of ${plural(run.attempts, "measurement")}` : ""}.`);
   else if (run.attempts > 1) lines.push(`This is the least disturbed of ${plural(run.attempts, "measurement")} of the case.`);
   if (run.dropped > 0) lines.push(`${plural(run.dropped, "record")} did not fit into the buffer: timeline, heads and workers are incomplete.`);
   return lines.length === 0 ? null : element("section", { class: "card diagnosis", "aria-labelledby": "diagnosis-title" },
