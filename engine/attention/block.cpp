@@ -65,7 +65,7 @@ PreparedBlock::PreparedBlock(const AttentionCall& call, const AttentionWorkspace
 void PreparedBlock::set_limits() {
     const SequenceSchedule& schedule = first().schedule;
     const PositionRules positions = rules_of(first());
-    // Rows of several sequences see all keys of the schedule.
+    // Rows of several sequences see all keys of the schedule: they need no limits.
     if (places_.size() > 1 || !positions.limits()) return;
     std::int64_t* begin = workspace_.integers(worker_, RowIntegers::key_begin);
     std::int64_t* end = workspace_.integers(worker_, RowIntegers::key_end);
@@ -104,15 +104,15 @@ void PreparedBlock::set_rules() {
     if (block.rules) clear_scores();
 }
 
-/// Rules change whole vectors of scores, those of keys and rows that do not exist among them: what the workspace held there must
-/// not raise floating-point exceptions.
+/// Rules work on whole vectors of scores, including keys and rows that do not exist. Old contents of the workspace there must not
+/// raise floating-point exceptions.
 void PreparedBlock::clear_scores() {
     const SequenceSchedule& schedule = first().schedule;
     const AttentionKernel& kernel = *schedule.kernel;
     const std::int64_t padded_rows = (block.rows + kernel.row_unit - 1) / kernel.row_unit * kernel.row_unit;
     std::int64_t kept_keys = kernel.key_block;
     constexpr std::int64_t kMostLanes = 16;
-    if (&kernel == &call_.kernels.attention.query_lanes)  // key by key: those of whole vectors of keys
+    if (&kernel == &call_.kernels.attention.query_lanes)  // scores are stored key by key: only whole vectors of keys are used
         kept_keys = std::min(kept_keys, schedule.key_end - schedule.key_begin + 2 * kMostLanes);
     std::fill_n(block.scores, padded_rows * kept_keys, 0.0f);
 }
@@ -125,7 +125,7 @@ void PreparedBlock::set_masks() {
         rules_.blocks = row_starts(a.block_mask.visible, RowPointers::blocks, a.block_mask.query_block);
         rules_.key_block = a.block_mask.key_block;
     }
-    // Keys that sequences share come before all of their trees.
+    // A common prefix comes before the trees of all sequences that share it.
     if (!a.tree_parents.data) return;
     const std::int64_t tree_begin = first_tree_key(a, first().sequence, positions_of(first()));
     if (first().schedule.key_end <= tree_begin) return;

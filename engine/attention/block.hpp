@@ -9,21 +9,22 @@
 
 namespace headwise {
 
-/// Rows of one key/value head in the order of their queries: row i is query queries[i] of the sequence and query head heads[i].
+/// Rows of one key/value head, ordered by query: row i is query queries[i] of the sequence and query head heads[i].
 struct BlockRows {
     const std::int64_t* queries;
     const std::int64_t* heads;
 };
 
-/// The rows of some places, listed in the worker's part of the workspace.
+/// Lists the rows of some places in the worker's part of the workspace.
 BlockRows rows_of(std::span<const BlockPlace> places, std::int64_t group, const AttentionWorkspace& workspace, int worker);
 
-/// A block made ready for its kernel: where its rows lie, what they may see and what happens to their scores. What it points to is
-/// in itself and in the worker's part of the workspace; it stays where it was made.
+/// A block made ready for its kernel: where its rows are, what they may see and what is done to their scores. It points into itself
+/// and into the worker's part of the workspace, so it must not move.
 class PreparedBlock {
   public:
-    /// The rows are all those of the places, [row, row + rows) of each, which differ in the sequence alone; or `chosen` ones of the
-    /// key/value head of a single place. What several places share are keys that all their rows see by position.
+    /// The rows are [row, row + rows) of each place, one place after another; the places differ only in the sequence. With
+    /// `chosen`, they are the chosen rows of the key/value head of a single place. Several places share a common prefix that all
+    /// their rows see by position.
     PreparedBlock(const AttentionCall& call, const AttentionWorkspace& workspace, int worker, std::span<const BlockPlace> places,
                   const BlockState& state, const BlockRows* chosen = nullptr);
     PreparedBlock(const PreparedBlock&) = delete;
@@ -49,7 +50,7 @@ class PreparedBlock {
         return position_rules(call_.options, call_.arguments, place.sequence, place.b);
     }
 
-    /// function(place, begin, end): for the rows [begin, end) of the block that come from the place.
+    /// Calls function(place, begin, end) for each place; the rows [begin, end) of the block come from it.
     template <class Function>
     void for_places(Function function) const {
         std::int64_t end = 0;
@@ -68,7 +69,7 @@ class PreparedBlock {
     void set_keys();
     void pack_queries();
 
-    /// rows[i] = where row i's [key] begins in a mask or bias [batch or 1, heads or 1, queries or 1, keys].
+    /// rows[i] = where the keys of row i begin in a mask or bias [batch or 1, heads or 1, queries or 1, keys].
     template <class T>
     const T* const* row_starts(const TensorView<const T, 4>& view, RowPointers which, std::int64_t query_block = 1);
 
@@ -105,8 +106,8 @@ inline bool sees_by_masks(const AttentionKernel& kernel, const AttentionBlock& b
     return begin < end && (!block.rules || kernel.sees_any(*block.rules, row, begin, end));
 }
 
-/// Whether the row may see any key in [begin, end), all of which its state covers. A sum of 0 can also be that of keys whose
-/// logits are -Inf, to which the formula gives NaN.
+/// Whether the row may see any key in [begin, end), all of which its state covers. A sum of 0 does not answer that: it also results
+/// from keys whose logits are -Inf, for which the formula gives NaN.
 inline bool sees_any(const AttentionKernel& kernel, const AttentionBlock& block, std::int64_t row, std::int64_t begin,
                      std::int64_t end) {
     if (!(block.row_sum[row] == 0)) return true;
@@ -115,7 +116,7 @@ inline bool sees_any(const AttentionKernel& kernel, const AttentionBlock& block,
     return sees_by_masks(kernel, block, row, begin, end);
 }
 
-/// Where the keys and values of the block's key/value head lie.
+/// The addresses of the keys and values of a block's key/value head.
 KeyValueRows key_value_rows(const AttentionArguments& arguments, const BlockPlace& place);
 
 }  // namespace headwise

@@ -18,8 +18,8 @@ BlockNumbers::Blocks BlockNumbers::of_head(std::int64_t head) const {
     return {begin, begin + plan.schedule.blocks};
 }
 
-/// Blocks are numbered sequence by sequence, head by head, within a head from the last: under a causal mask the costliest
-/// first, and neighbours in time share their keys and values. Returns the chunk.
+/// Blocks are numbered sequence by sequence and head by head, within a head from the last. Under a causal mask the most expensive
+/// then comes first, and blocks that run at about the same time share keys and values. Returns the chunk.
 std::int64_t BlockNumbers::find_own(BlockPlace& place, std::int64_t item, std::int64_t chunks) const {
     const SequencePlan* plans = workspace_.sequences();
     const SequencePlan& plan = *(std::upper_bound(plans, plans + call_.shape.batch + 1, item,
@@ -40,7 +40,7 @@ std::int64_t BlockNumbers::find_own(BlockPlace& place, std::int64_t item, std::i
     return chunk;
 }
 
-/// Blocks of shared keys are numbered head by head; their rows are those of all sequences that share, one behind the other.
+/// Blocks of a common prefix are numbered head by head. Their rows are the rows of all sequences that share it, one after another.
 BlockNumbers::Item BlockNumbers::find_shared(BlockPlace* places, std::int64_t item, std::int64_t chunks) const {
     BlockPlace all;
     const std::int64_t chunk = find_rows(all, item, chunks), end = all.row + all.rows;

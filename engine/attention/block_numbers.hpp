@@ -9,10 +9,10 @@
 
 namespace headwise {
 
-/// Which keys the items are about: those that sequences share, or the sequences' own.
+/// Which keys items attend to: the common prefix, or the sequences' own.
 enum class Part { shared, own };
 
-/// The numbers of a part's items: which rows of which sequences, and which chunk of their keys, item i is.
+/// What item i of a part is: which rows of which sequences, and which chunk of their keys.
 class BlockNumbers {
   public:
     BlockNumbers(const AttentionCall& call, const AttentionWorkspace& workspace, Part part);
@@ -24,15 +24,15 @@ class BlockNumbers {
         std::span<const BlockPlace> places;
         std::int64_t chunk;
     };
-    /// The places are in the worker's part of the workspace, or there is but one, `own`. With chunks = 0 the items are the chunks
-    /// of the blocks.
+    /// Finds an item's places: in the worker's part of the workspace, or the single place `own`. With chunks = 0 each chunk of a
+    /// block is an item; with 1 each block is.
     Item find(int worker, std::int64_t item, std::int64_t chunks, BlockPlace& own) const {
         if (part_ == Part::shared) return find_shared(workspace_.places(worker), item, chunks);
         const std::int64_t chunk = find_own(own, item, chunks);
         return {{&own, 1}, chunk};
     }
 
-    /// The rows of an item, in blocks of shared keys as if all were of the sequence of the first. Returns the chunk.
+    /// The rows of an item, for a common prefix as if all were of the first row's sequence. Returns the chunk.
     std::int64_t find_rows(BlockPlace& place, std::int64_t item, std::int64_t chunks) const;
 
     struct Blocks {

@@ -11,7 +11,7 @@ inline Isa isa_of(const AttentionOptions& options) {
     return options.isa ? *options.isa : active_isa();
 }
 
-/// One checked call, its views without unused strides.
+/// One checked call, with views that have no unused strides.
 struct AttentionCall {
     AttentionCall(const AttentionShape& planned, const AttentionOptions& given, const AttentionArguments& checked,
                   const KernelTable& table);
@@ -21,20 +21,20 @@ struct AttentionCall {
     const AttentionArguments& arguments;
     const KernelTable& kernels;
 
-    // What follows from them for all blocks: for short ones these would be a tenth of the time.
+    // Computed once for all blocks: for short ones this would be a tenth of their time.
     const std::int64_t group;        ///< query heads of one key/value head
-    const double logit_unit;         ///< queries are multiplied by scale * this, see query_scale()
-    const float common_query_scale;  ///< for the scale that heads without one of their own have
+    const double logit_unit;         ///< see query_scale()
+    const float common_query_scale;  ///< for heads without a scale of their own
 
-    /// What the queries of a head are multiplied with, so that the logits come in units of log2, and the weights are plain powers
-    /// of two; or in those that softcap or the caller's function want.
+    /// The factor for the queries of a head. It gives logits in units of log2, so that weights are plain powers of two, or in the
+    /// units that softcap or the caller's function needs.
     float query_scale(float scale) const { return static_cast<float>(static_cast<double>(scale) * logit_unit); }
 };
 
-/// Throws Error where a call cannot be carried out as the options ask: ISA, threads, schedule.
+/// Throws Error if a call cannot be executed as the options ask: ISA, threads, schedule.
 void check_execution(const AttentionOptions& options);
 
-/// The views without strides that nothing steps by, so that what has one element along an axis is repeated along it.
+/// The arguments with views whose unused strides are 0, so that a single element along an axis is repeated.
 AttentionArguments with_usable_strides(AttentionArguments arguments);
 
 }  // namespace headwise

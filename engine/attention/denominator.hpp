@@ -9,14 +9,14 @@
 
 namespace headwise {
 
-/// What the sum of a row's weights 2^(logit - row_max) makes of it.
+/// How to finish a row whose weights are 2^(logit - row_max).
 struct Denominator {
-    float factor;  ///< what the row's weights, and its accumulators, are multiplied with
-    double log2;   ///< of the softmax's denominator; 0 where it is not asked for
+    float factor;  ///< the row's weights and accumulators are multiplied by it
+    double log2;   ///< log2 of the softmax's denominator; 0 if not requested
 };
 
-/// Of what is multiplied with `factor`, weights that add up to `sum`: 0 where they come to less than the least weight. The products
-/// would be denormal.
+/// `factor` as a float, for weights that add up to `sum`; 0 if their total would then be below the least weight, because the
+/// products would be denormal.
 inline float factor_of(double factor, double sum) {
     constexpr double kLeastWeight = 0x1p-100;
     static_assert(kLeastWeightLog2 == -100);
@@ -29,14 +29,14 @@ inline std::optional<double> sink_of(const AttentionArguments& arguments, std::i
     return static_cast<double>(arguments.sinks[static_cast<std::size_t>(head)]) * std::numbers::log2e;
 }
 
-/// Of a row that sees a key.
+/// The denominator of a row that sees a key.
 inline Denominator denominator(float row_max, float row_sum, std::optional<double> sink, bool wants_log) {
     const double max = row_max, sum = row_sum;
     if (!sink) return {1 / row_sum, wants_log ? max + std::log2(sum) : 0};
-    // All logits are -Inf: row_max says nothing.
+    // All logits are -Inf: row_max means nothing.
     if (row_sum == 0 && std::isfinite(*sink)) return {0, *sink};
-    // Of the row's largest weight and the sink the larger one is 1 (NaN if it is infinite, as in the formula): a single power of
-    // two, and a logarithm only where it is asked for, or rows of 1024 keys would take 1 % longer.
+    // Relative to the larger of row_max and sink, that one is 1 (NaN if it is infinite, as in the formula). So there is a single
+    // power of two, and a logarithm only on request; otherwise rows of 1024 keys would take 1 % longer.
     const double reference = std::max(max, *sink), larger = 1 + (reference - reference);
     const double smaller = std::exp2(std::min(max, *sink) - reference);
     const double own = max >= *sink ? larger : smaller, total = sum * own + (max >= *sink ? smaller : larger);

@@ -11,7 +11,7 @@
 namespace headwise {
 namespace {
 
-/// The names of what the call asks for beside plain attention, all of it in the one fused path.
+/// The names of the variants in use; all of them run in the one fused path.
 std::string variants_of(const AttentionOptions& o, const AttentionArguments& a) {
     std::string names;
     const auto add = [&](bool is_used, const char* name) {
@@ -33,13 +33,13 @@ std::string variants_of(const AttentionOptions& o, const AttentionArguments& a) 
     return names;
 }
 
-/// Adds a task to the spread.
+/// Updates the smallest and the largest task.
 void add_task(AttentionExplanation& e, double flops) {
     e.least_task_flops = std::min(e.least_task_flops, flops);
     e.most_task_flops = std::max(e.most_task_flops, flops);
 }
 
-/// Adds the tasks of shared keys, of each of which all rows of a task see all.
+/// Adds the tasks of a common prefix. All rows of a task see all of its keys.
 void add_shared_tasks(AttentionExplanation& e, const SequenceSchedule& s, AttentionItem item, double flops_per_pair) {
     const std::int64_t step = item == AttentionItem::head ? s.rows : s.block_rows;
     for (std::int64_t row = 0; row < s.rows; row += step) {
@@ -126,7 +126,7 @@ std::string AttentionExplanation::text() const {
            std::to_string(key_block) + " keys a block\n";
     all += std::to_string(tasks) + " tasks on " + std::to_string(workers) + " workers, keys in " + std::to_string(key_chunks) +
            " chunks" + split + "\n";
-    all += "a task: " + mega(least_task_flops) + " to " + mega(most_task_flops) + " MFLOP, " + mega(mean) + " in the mean\n";
+    all += "a task: " + mega(least_task_flops) + " to " + mega(most_task_flops) + " MFLOP, " + mega(mean) + " on average\n";
     all += fixed_text(flops * 1e-9, 3) + " GFLOP, " + mega(bytes) + " MB, " + fixed_text(bytes > 0 ? flops / bytes : 0, 1) +
            " FLOP a byte: limited by " + (limit == AttentionLimit::compute ? "arithmetic" : "bandwidth") + "; workspace " +
            fixed_text(static_cast<double>(workspace_bytes) / 1024, 1) + " KiB\n";

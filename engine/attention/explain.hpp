@@ -4,7 +4,7 @@
 
 namespace headwise {
 
-/// What a run of these arguments will do.
+/// What a run with these arguments would do.
 AttentionExplanation explain_attention(const AttentionCall& call, const AttentionWorkspace& workspace, Isa isa, int max_workers);
 
 }  // namespace headwise

@@ -19,7 +19,7 @@ void BlockFinish::finish(int worker, std::span<const BlockPlace> places, const P
         finish_own(worker, places[0], prepared, block);
 }
 
-/// The weighted mean of the shared values as each row sees them goes into `out`, where the row's own part finds it.
+/// Writes each row's weighted mean of the shared values to `out`, where the row's own part finds it.
 void BlockFinish::keep(int worker, std::span<const BlockPlace> places, const AttentionBlock& block) const {
     const SequenceSchedule& shared = numbers_.shared_schedule();
     float* factors = workspace_.floats(worker, RowFloats::factor);
@@ -28,7 +28,7 @@ void BlockFinish::keep(int worker, std::span<const BlockPlace> places, const Att
         SharedRow* kept = workspace_.shared_rows(place.b, place.kv_head) + place.row;
         for (const std::int64_t end = i + place.rows; i < end; ++i) {
             *kept++ = {block.row_max[i], block.row_sum[i]};
-            // Without weights the row is 0, or NaN where an allowed value is: it is multiplied by 0 in the end.
+            // Without weights the row is 0, or NaN if an allowed value is: that value is multiplied by 0.
             factors[i] = block.row_sum[i] != 0 ? 1 / block.row_sum[i]
                                                : (sees_any(*shared.kernel, block, i, 0, shared.key_end) ? 1 : kSeesNothing);
         }
@@ -36,7 +36,7 @@ void BlockFinish::keep(int worker, std::span<const BlockPlace> places, const Att
     shared.kernel->finish(block, workspace_.outs(worker), factors);
 }
 
-/// Divides by the sum of weights, sink included, and writes the rows.
+/// Divides by the sum of weights, including a sink, and writes the rows.
 void BlockFinish::finish_own(int worker, const BlockPlace& place, const PreparedBlock& prepared,
                              const AttentionBlock& block) const {
     const SequenceSchedule& s = place.schedule;
@@ -59,13 +59,13 @@ void BlockFinish::finish_own(int worker, const BlockPlace& place, const Prepared
     s.kernel->finish(block, workspace_.outs(worker), factors);
 }
 
-/// The same where the rows have been kept: adds what `out` holds of the shared keys.
+/// The same for rows that keep() has seen: adds the result of the common prefix in `out`.
 void BlockFinish::finish_kept(int worker, const BlockPlace& place, const PreparedBlock& prepared,
                               const AttentionBlock& block) const {
     const SharedRow* kept = workspace_.shared_rows(place.b, place.kv_head) + place.row;
     float* factors = workspace_.floats(worker, RowFloats::factor);
     float* weights = workspace_.floats(worker, RowFloats::shared_weight);
-    // Neither the pointers to the queries nor the second state are in use any more.
+    // The pointers to the queries and the second state are no longer in use.
     float** own = workspace_.rows<float>(worker, RowPointers::queries);
     float* memory = workspace_.state(worker, 1).accumulators;
     for (std::int64_t i = 0; i < place.rows; ++i) {
@@ -89,14 +89,14 @@ void BlockFinish::write_log_sum_exp(const BlockPlace& place, const PreparedBlock
          (sequence.first_query + prepared.rows.queries[row]) * stride[2]] = static_cast<float>(log2 * std::numbers::ln2);
 }
 
-/// Of a row's own keys and of the shared ones, either of which it may see nothing of.
+/// The denominator over a row's own and shared keys. The row may see none of either.
 BlockFinish::CommonDenominator BlockFinish::common_denominator(const AttentionBlock& block, const BlockPlace& place,
                                                                std::int64_t row, std::int64_t head, const SharedRow& shared) const {
     const SequenceSchedule& s = place.schedule;
     const double sink = sink_of(arguments_, head).value_or(-std::numeric_limits<double>::infinity());
     const bool sees_own = sees_any(*s.kernel, block, row, s.key_begin, s.key_end);
     if (!sees_own && shared.sum == 0 && !sees_by_masks(*s.kernel, block, row, 0, s.key_begin)) return {kSeesNothing, 0, sink};
-    // All logits are -Inf: the largest ones say nothing.
+    // All logits are -Inf: the maxima mean nothing.
     if (block.row_sum[row] == 0 && shared.sum == 0 && std::isfinite(sink)) return {sees_own ? 0 : kSeesNothing, 0, sink};
     const double max = block.row_max[row], shared_max = shared.max, reference = std::max(std::max(max, shared_max), sink);
     const double own = std::exp2(max - reference), others = shared.sum * std::exp2(shared_max - reference);

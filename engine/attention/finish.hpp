@@ -7,19 +7,20 @@
 
 namespace headwise {
 
-/// What is done when the state of a block over all its keys is there: the one place that knows of sinks, of the log-sum-exp, and of
-/// how the results of shared keys and of a sequence's own come together.
+/// Finishes a block whose state covers all its keys. The one place that knows sinks, the log-sum-exp, and how the results of a
+/// common prefix and of a sequence's own keys are combined.
 class BlockFinish {
   public:
     BlockFinish(const AttentionCall& call, const AttentionWorkspace& workspace, const BlockNumbers& numbers)
         : call_(call), arguments_(call.arguments), workspace_(workspace), numbers_(numbers) {}
 
-    /// Writes the block's rows to outs(): the final results, or, of shared keys, what the rows' own part adds to.
+    /// Writes the block's rows to outs(): final results, or for a common prefix the partial ones, to which the rows' own part is
+    /// added later.
     void finish(int worker, std::span<const BlockPlace> places, const PreparedBlock& prepared, const AttentionBlock& block) const;
 
   private:
     struct CommonDenominator {
-        float factor, weight;  ///< what the row's accumulators are multiplied with, and what its shared keys have come to
+        float factor, weight;  ///< for the row's accumulators, and for its result of the common prefix
         double log2;
     };
 

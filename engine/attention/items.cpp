@@ -81,8 +81,8 @@ void list_items(const AttentionCall& call, const CallItems& items, const Attenti
         for (std::int64_t b = 0; b < shape.batch; ++b)
             first_row[b + 1] = first_row[b] + (plans[b].schedule.key_begin > 0 ? plans[b].schedule.rows : 0);
     }
-    // A block of the longest sequence costs most; sequences without rows come last, where no item is theirs. Equal ones stay in
-    // order, next to their neighbours in memory.
+    // A block of the longest sequence costs most. Sequences without rows come last and have no items. Equal ones keep their order,
+    // next to their neighbours in memory.
     const AttentionArguments& a = call.arguments;
     if (!a.query_lengths.empty() || !a.cumulative_query_lengths.empty() || !a.key_lengths.empty() ||
         !a.cumulative_key_lengths.empty())

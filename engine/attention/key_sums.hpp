@@ -8,16 +8,16 @@
 
 namespace headwise {
 
-/// A chunk of keys, and where the keys end that the block goes on to, in the next chunk (0: there are none).
+/// A chunk of keys, and where the keys end that the block attends to next, in the next chunk (0: none).
 struct ChunkKeys {
     std::int64_t begin, end, next_end;
 };
 
-/// Sums over a chunk of keys of any length, as a tree: key blocks make parts of part_keys, kFan parts a group, kFan groups the next
-/// one, so that no chain of additions has more than kFan members. One f32 chain over a million keys loses four digits.
+/// Sums over a chunk of keys of any length, as a tree: key blocks form parts of part_keys, kFan parts a group, kFan groups a larger
+/// one. So no chain of additions has more than kFan members. One f32 chain over a million keys would lose four digits.
 ///
-/// Parts begin at the same keys whatever rows see of them, and merging with the state of rows that see nothing changes no bit: so a
-/// row's bits do not depend on those beside it.
+/// Parts begin at the same keys whatever rows see of them, and merging with the state of rows that see nothing changes no bit. So a
+/// row's bits do not depend on the other rows.
 class KeySums {
   public:
     KeySums(const AttentionWorkspace& workspace, int worker, const AttentionKernel& kernel, const KeyValueRows& keys)
@@ -48,10 +48,10 @@ class KeySums {
         std::int64_t begin, end;
     };
 
-    /// Computes the block's state over the parts [begin, end), which lie in one group of that level.
+    /// Computes the block's state over the parts [begin, end), all within one group of that level.
     void sum(const AttentionBlock& block, const Parts& all, std::int64_t begin, std::int64_t end, int level) const {
         if (end - begin == 1) return attend_part(block, all, begin);
-        std::int64_t size = 1;  // parts of a group of the level below
+        std::int64_t size = 1;  // parts in a group of the level below
         for (int i = 1; i < level; ++i) size *= kFan;
         const auto end_of = [&](std::int64_t part) { return std::min((part / size + 1) * size, end); };
         sum(block, all, begin, end_of(begin), level - 1);

@@ -19,13 +19,13 @@ namespace {
 constexpr float kEmpty = -std::numeric_limits<float>::infinity();  // log_sum_exp of a row that has seen no key
 
 constexpr std::int64_t kRowsPerItem = 32;
-// What one thread does in a microsecond, measured on Zen 4; the weights of a row take as long as 100 of its elements.
+// What one thread does in a microsecond, measured on Zen 4. The weights of a row take as long as 100 of its elements.
 constexpr double kBytesPerMicrosecond = 2e4;
 constexpr double kRowsPerMicrosecond = 40;
 
 // ------------------------------------------------------------------------------------------------------------------ the checks
 
-/// Each tensor by the name that the caller knows.
+/// The names by which the caller knows the tensors.
 struct StateNames {
     const char *out, *log_sum_exp;
 };
@@ -35,7 +35,7 @@ struct CheckedState {
     CheckedView out, log_sum_exp;
 };
 
-/// `out` decides the extents.
+/// `out` determines the extents.
 CheckedState checked_state(const StateNames& names, const TensorView<const float, 4>& x,
                            const TensorView<const float, 3>& log_sum_exp, const TensorView<float, 4>& out) {
     const CheckedState state{checked_view(names.out, x), checked_view(names.log_sum_exp, log_sum_exp)};
@@ -47,7 +47,7 @@ CheckedState checked_state(const StateNames& names, const TensorView<const float
     return state;
 }
 
-/// What is written may be what is read at the same indices, and nothing else of it.
+/// A result may be the same view as the input; otherwise they must not overlap.
 void check_may_write(const CheckedState& written, const CheckedState& read) {
     if (!is_same_view(written.out.view, read.out.view)) check_apart(written.out, read.out);
     if (!is_same_view(written.log_sum_exp.view, read.log_sum_exp.view)) check_apart(written.log_sum_exp, read.log_sum_exp);
@@ -80,7 +80,7 @@ struct StateRow {
 float merge_row(const MergeKernels& kernels, StateRow a, StateRow b, float* out, std::int64_t dim) {
     if (a.log_sum_exp == -kEmpty) a.log_sum_exp = kEmpty;
     if (b.log_sum_exp == -kEmpty) b.log_sum_exp = kEmpty;
-    // The larger side first: then the order of a and b changes no bit. A NaN comes out of either place.
+    // The larger side first, so that the order of a and b changes no bit. A NaN comes through from either side.
     if (b.log_sum_exp > a.log_sum_exp || a.log_sum_exp == kEmpty) std::swap(a, b);
     if (b.log_sum_exp == kEmpty) {
         if (a.log_sum_exp == kEmpty)
@@ -89,8 +89,8 @@ float merge_row(const MergeKernels& kernels, StateRow a, StateRow b, float* out,
             std::copy_n(a.out, dim, out);
         return a.log_sum_exp;
     }
-    // e^lse of b over that of a; in double, since log_sum_exp has to add up over many merges. Below 2^-100 it is 0, as a weight of
-    // attention is: products with denormal numbers, and their exponential, take some processors many times as long.
+    // e^(b.log_sum_exp - a.log_sum_exp), in double, because log_sum_exp must stay accurate over many merges. Below 2^-100 it is 0,
+    // like a weight of attention: on some processors, denormal products and their exponential take many times as long.
     const double distance = static_cast<double>(b.log_sum_exp) - static_cast<double>(a.log_sum_exp);
     const double ratio = distance < kLeastWeightLog ? 0 : std::exp(distance);
     const double weight = 1 / (1 + ratio);
@@ -107,7 +107,7 @@ void merge_states(const AttentionState& a, const AttentionState& b, const Tensor
     if (batch == 0 || heads == 0 || length == 0) return;
     const std::int64_t rows = batch * heads * length;
     const MergeKernels& kernels = kernel_table(active_isa()).merge;
-    // With dim 0 there are log_sum_exp, but no elements of out.
+    // With dim 0 there is a log_sum_exp, but out has no elements.
     const auto a_out = without_unused_strides(a.out), b_out = without_unused_strides(b.out);
     const auto merged = without_unused_strides(out);
     const auto merge = [&](std::int64_t row) {

@@ -11,7 +11,7 @@ namespace {
 // What one thread clears in a microsecond, measured on Zen 4.
 constexpr double kBytesPerMicrosecond = 1e4;
 
-/// The rows of one head of one sequence from `first` on. Adjacent rows are cleared at once: that way the memory is written without
+/// Clears the rows of one head of one sequence from `first` on. Clears adjacent rows at once, so that memory is written without
 /// being read first.
 void clear_rows(const AttentionArguments& a, std::int64_t b, std::int64_t h, std::int64_t first) {
     const TensorView<float, 4>& out = a.out;

@@ -4,7 +4,8 @@
 
 namespace headwise {
 
-/// Writes 0 to `out` and -Inf to log_sum_exp for the rows of padded tensors that no sequence has, on up to options.max_threads.
+/// Writes 0 to `out` and -Inf to log_sum_exp for rows of padded tensors beyond each sequence's queries, on up to
+/// options.max_threads threads.
 void clear_padding(const AttentionArguments& arguments, const AttentionOptions& options);
 
 }  // namespace headwise

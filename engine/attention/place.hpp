@@ -7,17 +7,17 @@
 
 namespace headwise {
 
-/// How one sequence of a call is worked on. Made once a run: for short sequences it would cost each block a tenth of its time.
+/// How one sequence of a call is computed. Made once per run: for short sequences it would take a tenth of each block's time.
 struct SequencePlan {
     std::int64_t b;
     Sequence sequence;
     SequenceSchedule schedule;
-    std::int64_t first_item;  ///< the number of its first item; those of one sequence follow one another
+    std::int64_t first_item;  ///< the number of its first item; a sequence's items are consecutive
 };
 
-/// Which rows: [row, row + rows) of a key/value head of a sequence. Row r is query r / group, query head r % group of that head's
-/// group, so that rows that share a lane vector have nearly the same position. A block of one sequence is one place; a block of
-/// shared keys has the rows of several, one behind the other.
+/// Some rows: [row, row + rows) of a key/value head of a sequence. Row r is query r / group and query head r % group of that head's
+/// group, so that rows in one vector have nearly the same position. A block of one sequence is one place. A block of a common
+/// prefix has several places, one after another.
 struct BlockPlace {
     std::int64_t b;
     Sequence sequence;
@@ -25,11 +25,11 @@ struct BlockPlace {
     std::int64_t kv_head, row, rows;
 };
 
-/// function(query, head) for each row in order.
+/// Calls function(query, head) for each row in order.
 template <class Function>
 void for_rows(const BlockPlace& place, std::int64_t group, Function function) {
     const std::int64_t first_head = place.kv_head * group;
-    if (group == 1) {  // no division, and a loop for vectors: the blocks of short sequences take no longer than ten such loops
+    if (group == 1) {  // no division, and the loop vectorizes: a block of a short sequence takes only as long as ten such loops
         for (std::int64_t query = place.row; query < place.row + place.rows; ++query) function(query, first_head);
         return;
     }

@@ -37,7 +37,7 @@ AttentionWorkspace workspace_for(const AttentionShape& shape, const AttentionOpt
     return {shape, sizes, options.rope != nullptr, workers, partial_states};
 }
 
-/// With arguments that have been checked, in a workspace that is large enough.
+/// The arguments have been checked, and the workspace is large enough.
 void compute(const AttentionShape& shape, const AttentionOptions& options, const KernelTable& kernels, int workers,
              const AttentionArguments& arguments, std::span<std::byte> workspace) {
     AttentionWorkspace layout = workspace_for(shape, options, kernels.attention, workers);

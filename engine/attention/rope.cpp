@@ -19,8 +19,7 @@
 namespace headwise {
 namespace {
 
-// Tokens that one item of work turns in all heads, so that the heads but the first find their angles in the L1 cache: 8 KiB for 128
-// dims.
+// Tokens that one item rotates in all heads. After the first head, the angles are in the L1 cache: 8 KiB for 128 dims.
 constexpr std::int64_t kTokensPerItem = 16;
 // What one thread does in a microsecond, measured on Zen 4.
 constexpr double kBytesPerMicrosecond = 2e4;
@@ -29,7 +28,7 @@ constexpr double kExactAnglesPerMicrosecond = 10;
 
 constexpr std::int64_t kMostDims = 4096;
 constexpr std::int64_t kMostPositions = std::int64_t{1} << 31;
-// Of rows that are kept: with 128 dims the angles of 65,536 positions.
+// Limit of the rows that are kept: with 128 dims, the angles of 65,536 positions.
 constexpr std::int64_t kMostKeptBytes = std::int64_t{32} << 20;
 
 std::string text(std::int64_t x) {
@@ -54,12 +53,12 @@ void check_options(const RopeOptions& options, std::int64_t positions) {
         throw Error("options.pairs is " + text(static_cast<std::int64_t>(options.pairs)) + ": not a value of RopePairs");
     if (positions < 1 || positions > kMostPositions)
         throw Error("positions is " + text(positions) + ": expected 1 to " + text(kMostPositions));
-    // The last pair turns fastest where the base is below 1.
+    // If the base is below 1, the last pair has the largest angles.
     if (!std::isfinite(static_cast<double>(positions - 1) * frequency(options, options.dims / 2 - 1)))
         throw Error("options.base is " + text(options.base) + ": too small, the largest angle is not finite");
 }
 
-/// Rows of a table for so many positions.
+/// The numbers of rows in a table for `positions` positions.
 struct TableRows {
     TableRows(std::int64_t dims, std::int64_t positions)
         : low(std::min(positions, kLow)),
@@ -72,7 +71,7 @@ struct TableRows {
     std::int64_t low, middle, high, kept;
 };
 
-/// The angles of a table with the memory they are in.
+/// The angles of a table and the memory they are in.
 struct OwnedAngles : RopeAngles {
     OwnedAngles(const RopeOptions& options, std::int64_t positions);
 
@@ -84,8 +83,8 @@ struct OwnedAngles : RopeAngles {
     std::vector<float> rows_;
 };
 
-/// part[row] = the angles of position row * step, as exact as f64 has them: the product of position and frequency is taken apart
-/// into its f64 and what that leaves out, which far positions would miss.
+/// part[row] = the angles of position row * step, as exact as f64 allows: the product of position and frequency is split into its
+/// f64 value and the remainder, which matters at far positions.
 void OwnedAngles::make_part(std::vector<double>& part, std::int64_t step, std::int64_t rows,
                             const std::vector<double>& frequencies) const {
     const auto pairs = static_cast<std::int64_t>(frequencies.size());

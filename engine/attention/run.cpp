@@ -15,7 +15,7 @@
 namespace headwise {
 namespace {
 
-/// What the items of one part of a call share, and the work of one item.
+/// What all items of one part of a call share, and the work of one item.
 class AttentionRun {
   public:
     AttentionRun(const AttentionCall& call, const AttentionWorkspace& workspace, Part part)
@@ -25,7 +25,7 @@ class AttentionRun {
           numbers_(call, workspace, part),
           finish_(call, workspace, numbers_) {}
 
-    /// All chunks of one block in index order.
+    /// Computes all chunks of one block, in index order.
     void run_block(int worker, std::int64_t item, std::int64_t upcoming) const {
         BlockPlace own;
         const std::span<const BlockPlace> places = numbers_.find(worker, item, 1, own).places;
@@ -51,8 +51,8 @@ class AttentionRun {
         finish_.finish(worker, places, prepared, block);
     }
 
-    /// One chunk of one block. Whoever finishes a block's last chunk merges them all, in index order: the same operations as in
-    /// run_block().
+    /// Computes one chunk of one block. Whoever finishes a block's last chunk merges them all in index order: the same operations
+    /// as in run_block().
     void run_chunk(int worker, std::int64_t item) const {
         BlockPlace own;
         const auto [places, chunk] = numbers_.find(worker, item, 0, own);
@@ -74,7 +74,7 @@ class AttentionRun {
         finish_.finish(worker, places, prepared, block);
     }
 
-    /// All blocks of one key/value head of a sequence, or of the sequences that share keys.
+    /// Computes all blocks of one key/value head of a sequence, or of the sequences that share a common prefix.
     void run_head(int worker, std::int64_t item, std::int64_t upcoming) const {
         const BlockNumbers::Blocks blocks = numbers_.of_head(item);
         const std::int64_t after = upcoming == runtime::kUnknownItem ? runtime::kUnknownItem : numbers_.of_head(upcoming).begin;
@@ -82,7 +82,7 @@ class AttentionRun {
             run_block(worker, block, block + 1 < blocks.end ? block + 1 : after);
     }
 
-    /// What a record tells of an item.
+    /// The description of an item in a record.
     runtime::TaskLabel label(AttentionItem kind, std::int64_t item) const {
         BlockPlace place;
         const std::int64_t block = kind == AttentionItem::head ? numbers_.of_head(item).begin : item;
@@ -105,7 +105,7 @@ class AttentionRun {
         return numbers_.part() == Part::shared ? workspace_.shared_partial(item) : workspace_.partial(item);
     }
 
-    /// Chunks with keys that some row of the block may see by its position, or one without.
+    /// The chunks with keys that some row of the block may see by its position; at least one chunk, even if it has no such key.
     static Chunks chunks_seen(const SequenceSchedule& s, const AttentionBlock& block) {
         const std::int64_t begin = (block.key_begin ? block.key_begin[0] : s.key_begin) - s.key_begin;
         const std::int64_t end = (block.key_end ? block.key_end[block.rows - 1] : s.key_end) - s.key_begin;
@@ -120,8 +120,8 @@ class AttentionRun {
         return end;
     }
 
-    /// Names what the worker needs when it has computed this block: where the result goes, then the next block's queries and first
-    /// keys. In short sequences these are a tenth of the time when they come from memory or another core only once they are needed.
+    /// Lists what the worker needs after this block: the rows of the result, then the next block's queries and first keys. In short
+    /// sequences a tenth of the time is lost if these come from memory or another core only when they are needed.
     void fetch_ahead(AttentionBlock& block, int worker, std::span<const BlockPlace> places, std::int64_t upcoming) const {
         const auto** end = const_cast<const float**>(list_outs(worker, places));
         block.fetch = workspace_.outs(worker);

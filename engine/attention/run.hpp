@@ -5,7 +5,7 @@
 
 namespace headwise {
 
-/// Runs the items on their workers.
+/// Runs all items of a call on their workers.
 void run_attention(const AttentionCall& call, const CallItems& items, const AttentionWorkspace& workspace);
 
 }  // namespace headwise

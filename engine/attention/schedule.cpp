@@ -5,23 +5,22 @@
 namespace headwise {
 namespace {
 
-// Up to this many rows the time is that of reading K and V, and the kernel that loads each of them once wins; beyond, the lanes of
-// the other one are full enough.
+// Up to this many rows, time is that of reading K and V, and the kernel that loads each of them once wins. With more rows, the
+// lanes of the other kernel are full enough.
 constexpr std::int64_t kFewRows = 8;
 
-// A chunk of keys costs its merge: rows * value_dim multiply-adds against rows * keys * (head_dim + value_dim), below 0.2 % from
-// here on.
+// Each chunk costs a merge: rows * value_dim multiply-adds against rows * keys * (head_dim + value_dim). From this many keys on
+// that is below 0.2 %.
 constexpr std::int64_t kMinKeysPerChunk = 512;
 constexpr std::int64_t kMaxChunks = 32;
-// Chunks of one block that are kept at once, when they are items of their own, may take this much.
+// Limit of memory for the states of one block's chunks, if these are items.
 constexpr std::int64_t kMaxChunkFloats = 40 * 1024;
-// Chunks become items where there are fewer blocks than this for each worker: with more, the last block to finish leaves little
-// idle time.
+// Chunks are items if there are fewer blocks per worker than this. With more, the last block to finish leaves little idle time.
 constexpr std::int64_t kEnoughItemsPerWorker = 4;
-// A sequence with this many blocks of rows keeps enough workers busy by itself.
+// A sequence with this many blocks keeps enough workers busy by itself.
 constexpr std::int64_t kEnoughBlocks = 32;
 
-// Work that is worth waking one more worker for: about 20 us.
+// The work that justifies waking one more worker: about 20 us.
 constexpr double kMinFlopsPerWorker = 2e6;
 constexpr double kMinBytesPerWorker = 2e5;
 
@@ -36,14 +35,14 @@ std::int64_t state_floats(const AttentionShape& shape, const AttentionKernel& ke
     return rows * (2 + round_up(shape.value_dim, kernel.dim_unit));
 }
 
-/// The most chunks that a block of a sequence is reduced in, whatever the number of keys.
+/// The largest number of chunks of a block, whatever the number of keys.
 std::int64_t max_chunks(const AttentionShape& shape, const AttentionKernel& kernel, std::int64_t block_rows, std::int64_t blocks) {
     const std::int64_t by_memory = std::max<std::int64_t>(kMaxChunkFloats / state_floats(shape, kernel, block_rows), 1);
     const std::int64_t by_need = std::max<std::int64_t>(divide_up(kEnoughBlocks, blocks), 1);
     return std::min({kMaxChunks, by_memory, by_need});
 }
 
-/// Blocks of equal size rather than full ones and a small rest.
+/// Cuts rows into blocks of equal size rather than full ones and a small rest.
 void cut_rows(SequenceSchedule& s) {
     const std::int64_t blocks = std::max<std::int64_t>(divide_up(s.rows, s.kernel->max_rows), 1);
     s.block_rows = std::max(round_up(divide_up(s.rows, blocks), s.kernel->row_unit), s.kernel->row_unit);
@@ -56,7 +55,8 @@ void cut_keys(SequenceSchedule& s, std::int64_t most_chunks) {
     s.chunks = divide_up(keys, s.key_chunk);
 }
 
-/// The most chunks of shared keys. Blocks of them count as full and as few, since how many there are must not matter.
+/// The largest number of chunks of a common prefix. Assumes full blocks and few of them, because the actual number of blocks must
+/// not matter.
 std::int64_t max_shared_chunks(const AttentionShape& shape, const AttentionKernels& kernels) {
     return max_chunks(shape, kernels.query_lanes, kernels.query_lanes.max_rows, 1);
 }
@@ -104,7 +104,7 @@ AttentionSizes attention_sizes(const AttentionShape& shape, bool shared_prefix, 
         accumulators = std::max(accumulators, rows * round_up(shape.value_dim, kernel.dim_unit));
         sizes.state.floats = 2 * sizes.state.rows + accumulators;
     };
-    // Shorter sequences may have the blocks of either kernel.
+    // Shorter sequences may use either kernel.
     const std::int64_t rows = std::max<std::int64_t>(longest.rows, 1), most = kernels.query_lanes.max_rows;
     add(kernels.key_rows, std::min(rows, kFewRows));
     if (rows > kFewRows) add(kernels.query_lanes, std::min(rows, most));

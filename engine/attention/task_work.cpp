@@ -5,14 +5,14 @@
 namespace headwise {
 namespace {
 
-/// Pairs of the rows before `row`, `group` of them a query.
+/// Pairs of the rows before `row`, with `group` rows per query.
 double pairs_before(const PositionRules& rules, std::int64_t row, std::int64_t group) {
     const KeyLimits limits = rules.of(row / group);
     return static_cast<double>(group) * rules.pairs(row / group) +
            static_cast<double>(row % group) * static_cast<double>(limits.end - limits.begin);
 }
 
-/// Pairs of the rows [row, end) and the keys.
+/// Pairs of the rows [row, end) with the keys.
 double pairs_of_chunk(const PositionRules& rules, std::int64_t row, std::int64_t end, std::int64_t group, KeyLimits keys) {
     double pairs = 0;
     while (row < end) {
@@ -29,7 +29,7 @@ KeyLimits keys_of(const SequenceSchedule& s, bool split, std::int64_t chunk) {
     return split ? KeyLimits{s.chunk_begin(chunk), s.chunk_end(chunk)} : KeyLimits{s.key_begin, s.key_end};
 }
 
-/// With so many keys from the first to the last that any of the rows sees.
+/// `keys` counts from the first to the last key that any of the rows sees.
 runtime::TaskLabel label_of(const AttentionCall& call, const BlockPlace& place, std::int64_t chunk, double pairs,
                             std::int64_t keys) {
     const std::int64_t group = call.group;

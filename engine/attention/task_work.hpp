@@ -6,12 +6,11 @@
 
 namespace headwise {
 
-/// Pairs of a row of one sequence and a key that it may see by its position, of `keys` out of those that its schedule cuts: all of
-/// them, or a chunk.
+/// The number of (row, key) pairs of one sequence that positions allow, with `keys` all keys of its schedule or one chunk.
 double visible_pairs(const AttentionCall& call, const BlockPlace& place, KeyLimits keys);
 
-/// What a record tells of some rows and all keys that their schedule cuts, or with `split` a chunk of them. For shared keys
-/// the rows are those of sequences that share these keys, all of which each of them sees.
+/// The description of some rows in a record, with all keys of their schedule or, with `split`, one chunk. For a common prefix the
+/// rows are of the sequences that share it, and each sees all of these keys.
 runtime::TaskLabel task_label(const AttentionCall& call, const BlockPlace& place, bool split, std::int64_t chunk);
 runtime::TaskLabel shared_task_label(const AttentionCall& call, const BlockPlace& place, bool split, std::int64_t chunk);
 

@@ -21,7 +21,7 @@
 namespace headwise {
 namespace {
 
-/// Memory of all workers.
+/// Memory for all workers.
 struct SweepMemory {
     std::uint64_t* top_places = nullptr;  ///< [workers][rows of a block][k]
     float* mean_rests = nullptr;          ///< [workers][heads of a group][mean_keys]
@@ -48,7 +48,7 @@ class WeightsSweep {
         if (results_.key_means.data && queries > 0) divide_means(place, head, static_cast<float>(queries));
     }
 
-    /// What a record tells of an item.
+    /// The description of an item in a record.
     runtime::TaskLabel label(std::int64_t item) const {
         const BlockPlace place = place_of(item);
         const PositionRules rules = position_rules(call_.options, call_.arguments, place.sequence, place.b);
@@ -72,7 +72,7 @@ class WeightsSweep {
     }
 
   private:
-    /// The key/value head of an item, none of its rows yet.
+    /// The key/value head of an item, without rows yet.
     BlockPlace place_of(std::int64_t item) const {
         BlockPlace place{.b = item / call_.shape.num_kv_heads,
                          .sequence = {},
@@ -143,7 +143,7 @@ class WeightsSweep {
             write_top(top_of(worker, i), place.b, head.first + (row + i) % head.count, (row + i) / head.count);
     }
 
-    /// From the log-sum-exp that the caller gave.
+    /// References from the log-sum-exp that the caller passed.
     WeightReferences given_references(int worker, const BlockPlace& place, const BlockRows& rows) const {
         float* references = workspace_.floats(worker, RowFloats::reference);
         float* factors = workspace_.floats(worker, RowFloats::factor);
@@ -151,8 +151,8 @@ class WeightsSweep {
         for (std::int64_t i = 0; i < place.rows; ++i) {
             const float sum = sums.data[place.sequence.query_batch * sums.stride[0] + rows.heads[i] * sums.stride[1] +
                                         (place.sequence.first_query + rows.queries[i]) * sums.stride[2]];
-            // In units of log2 it must not leave the range of float. A row that sees nothing, whose sum is -Inf, has scores of -Inf
-            // alone: any finite reference gives weights of 0.
+            // In units of log2 it must stay in the range of float. A row that sees nothing has a log-sum-exp of -Inf and only
+            // scores of -Inf: any finite reference gives weights of 0.
             constexpr double kMost = std::numeric_limits<float>::max();
             const double log2 = static_cast<double>(sum) * std::numbers::log2e;
             references[i] =
@@ -162,15 +162,16 @@ class WeightsSweep {
         return {references, factors, exponents_of(worker, factors, place.rows)};
     }
 
-    /// From a sweep of their own, as attention makes it, but without values. Maximum and sum stay apart: their logarithm in f32
-    /// would have lost the sum where logits are large.
+    /// References from a sweep of their own, like attention's but without values. Maximum and sum stay separate: if logits are
+    /// large, their logarithm in f32 would have lost the sum.
     WeightReferences found_references(int worker, const PreparedBlock& prepared) const {
         const AttentionKernel& kernel = call_.kernels.attention.query_lanes;
         AttentionBlock block = with_state(prepared.block, workspace_.state(worker, 1));
         block.value_dim = 0;
         block.fetch_count = 0;
         const std::int64_t count = prepared.keys.count;
-        // Parts of one key block begin at the same keys whatever rows are chosen, so that a row's bits do not depend on them.
+        // With parts of one key block, parts begin at the same keys whatever rows are chosen. So a row's bits do not depend on the
+        // choice.
         KeySums(workspace_, worker, kernel, prepared.keys, kernel.key_block).attend(block, {0, count, 0});
         float* factors = workspace_.floats(worker, RowFloats::factor);
         for (std::int64_t i = 0; i < block.rows; ++i) {
@@ -197,12 +198,12 @@ class WeightsSweep {
         return {memory_.top_places + (worker * call_.kernels.attention.query_lanes.max_rows + row) * k, k};
     }
 
-    /// What the means of a chosen head lack (add_compensated).
+    /// The compensation of a chosen head's means (add_compensated).
     float* mean_rests(int worker, std::int64_t head) const {
         return memory_.mean_rests + (worker * call_.group + head) * memory_.mean_keys;
     }
 
-    /// The weights of one row from `key` on.
+    /// Copies the weights of one row from `key` on.
     void copy(int worker, std::int64_t b, std::int64_t first_head, std::int64_t row, std::int64_t heads, std::int64_t key,
               std::span<const float> weights) const {
         const std::int64_t h = row % heads, q = row / heads;
@@ -211,8 +212,8 @@ class WeightsSweep {
             add_compensated(weights, row_at(results_.key_means, b, first_head + h) + key, mean_rests(worker, h) + key);
     }
 
-    /// sums[i] += x[i]; what rounding took comes back with the next one (Kahan), so that a million small weights do not lose five
-    /// digits.
+    /// sums[i] += x[i], with the rounding error carried to the next addition (Kahan). Without it, a million small weights would
+    /// lose five digits.
     static void add_compensated(std::span<const float> x, float* sums, float* rests) {
         for (std::size_t i = 0; i < x.size(); ++i) {
             const float more = x[i] - rests[i], sum = sums[i] + more;
@@ -255,7 +256,7 @@ class WeightsSweep {
     const SweepMemory memory_;
 };
 
-/// A state's memory, which no sweep needs, holds the weights of a key block.
+/// The memory of a state, which a sweep does not need, holds the weights of a key block.
 AttentionSizes sweep_sizes(const AttentionShape& shape, const AttentionKernel& kernel) {
     const StateSize state{kernel.max_rows, kernel.max_rows * std::max<std::int64_t>(kWeighedKeys, 2)};
     return {.query_floats = kernel.max_rows * shape.head_dim,
@@ -294,7 +295,7 @@ std::size_t weights_scratch_bytes(const AttentionShape& shape, const AttentionOp
 void attention_weights(const AttentionArguments& arguments, const AttentionOptions& options, const AttentionWeightsRequest& request,
                        const AttentionWeights& results) {
     CallTensors tensors = tensors_of(arguments);
-    tensors.value = tensors.out = {};  // of no value
+    tensors.value = tensors.out = {};  // not used
     const AttentionShape shape = shape_of(tensors, arguments);
     check_shape(shape, options, ShapeNames::of_views());
     check_execution(options);

@@ -8,15 +8,15 @@
 
 namespace headwise {
 
-/// The chosen heads of one key/value head: numbers [first, first + count) among all that are chosen.
+/// The chosen heads of one key/value head: numbers [first, first + count) in the list of chosen heads.
 struct ChosenHead {
     std::int64_t first, count;
 };
 
-/// The heads and queries of a request, all of them where it names none.
+/// The heads and queries of a request, or all if it names none.
 class ChosenRows {
   public:
-    /// Throws Error where they are not ascending numbers of heads and queries.
+    /// Throws Error unless both lists are ascending indices of heads and queries.
     ChosenRows(const AttentionShape& shape, const AttentionWeightsRequest& request);
 
     std::int64_t heads() const { return request_.heads.empty() ? shape_.num_heads : std::ssize(request_.heads); }
@@ -27,7 +27,7 @@ class ChosenRows {
         return request_.queries.empty() ? i : request_.queries[static_cast<std::size_t>(i)];
     }
 
-    /// How many of the queries are below `queries`.
+    /// How many of the chosen queries are below `queries`.
     std::int64_t count_below(std::int64_t queries) const {
         if (request_.queries.empty()) return std::min(queries, shape_.query_length);
         return std::ranges::lower_bound(request_.queries, queries) - request_.queries.begin();
@@ -46,7 +46,7 @@ class ChosenRows {
     const AttentionWeightsRequest& request_;
 };
 
-/// Throws Error where results do not fit, or overlap an input or one another.
+/// Throws Error if results do not fit, or overlap an input or one another.
 void check_weights(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
                    const AttentionArguments& arguments, const ChosenRows& chosen, const AttentionWeights& results);
 

@@ -10,34 +10,34 @@
 
 namespace headwise {
 
-/// The state of a block (AttentionBlock) in memory: row_max, row_sum, accumulators, one behind the other.
+/// The state of a block (AttentionBlock) in memory: row_max, row_sum and accumulators, one after another.
 struct BlockState {
     float* row_max;
     float* row_sum;
     float* accumulators;
 };
 
-/// Which arrays a worker has, each with an element for each row of a block.
+/// The arrays of a worker that have one element per row of a block.
 enum class RowPointers { queries, bias, mask, mask_bits, blocks };
 enum class RowIntegers { query, head, key_begin, key_end, position };
 enum class RowFloats { scale, slope, factor, exponent, shared_weight, reference };
 
-/// What has become of a row's shared keys, beside the result in `out`: as row_max and row_sum of a block.
+/// What is left of a row's shared keys, besides the result in `out`: row_max and row_sum of a block.
 struct SharedRow {
     float max, sum;
 };
 
-/// States of split chunks that are kept at once: of the sequences' own keys, or of shared ones.
+/// The number of states of split chunks that are kept at once, for the sequences' own keys or for a common prefix.
 struct PartialStates {
     std::int64_t own = 0, shared = 0;
 };
 
-/// Where everything lies in the caller's workspace:
-///   for each worker   arrays over the rows of a block, rows to fetch ahead, packed queries, scores, states; where RoPE turns
-///                     rows, copies of them; with a shared prefix the places that a block's rows come from
-///   for all           the plans of the sequences; with a shared prefix the first row of each among those that share it, and what
-///                     has become of these rows
-///   where chunks are items   one state and one counter of finished chunks for each item
+/// The layout of the caller's workspace:
+///   per worker               arrays over the rows of a block, rows to fetch ahead, packed queries, scores, states; with RoPE,
+///                            copies of rotated rows; with a common prefix, the places that a block's rows come from
+///   shared by all            the plans of the sequences; with a common prefix, the first row of each sequence among those that
+///                            share it, and a SharedRow for each of these rows
+///   if chunks are items      one state and one counter of finished chunks per item
 /// All parts begin at cache lines, so that workers do not share any.
 class AttentionWorkspace {
   public:
@@ -61,13 +61,13 @@ class AttentionWorkspace {
     float* floats(int worker, RowFloats which) const noexcept {
         return reinterpret_cast<float*>(part(worker, row_floats_)) + static_cast<std::int64_t>(which) * rows_;
     }
-    /// Where the rows of the result begin, and behind them further rows that are needed after this block (AttentionBlock::fetch).
+    /// Where the rows of the result begin, followed by rows that are needed after this block (AttentionBlock::fetch).
     float** outs(int worker) const noexcept { return reinterpret_cast<float**>(part(worker, outs_)); }
     float* queries(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, queries_)); }
     float* scores(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, scores_)); }
-    /// Where RoPE turns rows: a block's queries until they are packed, then key blocks.
+    /// Where RoPE writes rotated rows: a block's queries until they are packed, then key blocks.
     float* turned(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, turned_)); }
-    /// Room for the angles by which one row is turned.
+    /// Room for the angles that rotate one row.
     float* angles(int worker) const noexcept { return reinterpret_cast<float*>(part(worker, angles_)); }
     BlockState state(int worker, int which) const noexcept {
         return state_at(part(worker, states_) + static_cast<std::size_t>(which) * state_bytes_, rows_);
@@ -75,11 +75,11 @@ class AttentionWorkspace {
     BlockPlace* places(int worker) const noexcept { return reinterpret_cast<BlockPlace*>(part(worker, places_)); }
 
     // What is shared.
-    /// [batch + 1], in the order of their work; of the last one only first_item holds, the number of all items.
+    /// [batch + 1], in order of execution. The last element has only first_item, the number of all items.
     SequencePlan* sequences() const noexcept { return reinterpret_cast<SequencePlan*>(base_ + sequences_); }
-    /// [batch + 1]: rows of a key/value head that come before those of a sequence, in blocks of shared keys.
+    /// [batch + 1]: in blocks of a common prefix, the number of rows of a key/value head that come before a sequence's rows.
     std::int64_t* first_shared_row() const noexcept { return reinterpret_cast<std::int64_t*>(base_ + first_shared_row_); }
-    /// Of the rows of one key/value head of a sequence.
+    /// For the rows of one key/value head of a sequence.
     SharedRow* shared_rows(std::int64_t b, std::int64_t kv_head) const noexcept {
         return reinterpret_cast<SharedRow*>(base_ + shared_rows_) + (b * kv_heads_ + kv_head) * rows_per_head_;
     }
@@ -91,10 +91,10 @@ class AttentionWorkspace {
     }
     std::int32_t* finished(std::int64_t item) const noexcept { return reinterpret_cast<std::int32_t*>(base_ + finished_) + item; }
 
-    /// A block's state, a chunk's, and those that a chunk's sum takes (KeySums).
+    /// A block's state, a chunk's state, and the states for a chunk's sum (KeySums).
     static constexpr int kFirstSpareState = 2, kSpareStates = 3;
 
-    /// Rows of keys that outs() has room for besides the out rows of one block and the query rows of another.
+    /// Keys that outs() has room for, besides the out rows of one block and the query rows of another.
     static constexpr std::int64_t kFetchedKeys = 16;
 
   private:

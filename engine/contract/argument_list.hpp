@@ -7,28 +7,29 @@
 #include "headwise/any_tensor.hpp"
 #include "headwise/attention_arguments.hpp"
 
-// All that one call of attention takes, listed once: checks, strides, overlaps and what explain() names follow from this list.
+// Everything that one call of attention takes, listed once. Checks, overlaps, strides and the names in explain() follow from this
+// list.
 namespace headwise {
 
-/// Which of the call's sizes an extent is.
+/// The size of the call that an extent must match.
 enum class Axis : std::uint8_t {
-    query_batch,   ///< of the tensors of queries: the batch, or 1 where sequences are packed
-    key_batch,     ///< of the tensors of keys: the same, or the pages of a pool
+    query_batch,   ///< of tensors of queries: the batch, or 1 if sequences are packed
+    key_batch,     ///< of tensors of keys: the same, or the pages of a pool
     sequences,     ///< the batch
     heads,         ///< query heads
     kv_heads,      ///< key/value heads
-    query_tokens,  ///< the length of the tensors of queries
-    key_tokens,    ///< the length of the tensors of keys: all keys, or those of a page
+    query_tokens,  ///< the length of tensors of queries
+    key_tokens,    ///< the length of tensors of keys: all keys, or the keys of a page
     queries,       ///< of the longest sequence
     keys,
-    key_bytes,  ///< keys as bits, 8 a byte
+    key_bytes,  ///< keys as bits, 8 per byte
     query_blocks,
     key_blocks,
     head_dim,
     value_dim,
-    each_query,  ///< a number for each token of the queries, as these are laid out
-    each_key,    ///< likewise of the keys; where these are paged, of each sequence
-    node,        ///< a number for each query of the longest sequence
+    each_query,  ///< a number per token of query, in its layout
+    each_key,    ///< a number per token of key, in its layout; for paged keys, per key of the longest sequence
+    node,        ///< a number per query of the longest sequence
     any,
 };
 
@@ -46,14 +47,13 @@ enum class Role : std::uint8_t {
 
 struct Argument {
     const char* name;
-    const char* rule;  ///< what explain() calls a call that has it; null: nothing
+    const char* rule;  ///< its name in explain(); null: not named
     Role role;
     ArgumentAxis axes[AnyTensor::kMaxRank];
     bool rows_adjacent = true;  ///< the last stride is 1
 };
 
-/// visit(argument, view) for query, key, value, out and log_sum_exp, members of `call` with these names. A view without data is not
-/// there.
+/// Calls visit(argument, view) for the members query, key, value, out and log_sum_exp of `call`. A view without data is not given.
 template <class Call, class Visit>
 void for_each_tensor(Call& call, const Visit& visit) {
     using enum Axis;
@@ -64,7 +64,7 @@ void for_each_tensor(Call& call, const Visit& visit) {
     visit(Argument{"log_sum_exp", "log-sum-exp", Role::result, {{query_batch}, {heads}, {query_tokens}}, false}, call.log_sum_exp);
 }
 
-/// visit(argument, view) for all other arguments: views, spans and prefix sums.
+/// Calls visit(argument, view) for all other arguments: views, spans and prefix sums.
 template <class Arguments, class Visit>
 void for_each_rule(Arguments& a, const Visit& visit) {
     using enum Axis;

@@ -16,7 +16,7 @@
 namespace headwise {
 namespace {
 
-/// What an extent must be: `value`, or at least that.
+/// What an extent must be: exactly `value`, or at least that.
 struct ExpectedExtent {
     std::int64_t value;
     bool exact;
@@ -28,7 +28,7 @@ class CallSizes {
   public:
     CallSizes(const AttentionShape& shape, const AttentionArguments& a) : shape_(shape), a_(a) {}
 
-    /// Before it is asked for anything about the longest sequence, when lengths have been checked.
+    /// To be called when lengths have been checked, before any size of the longest sequence is used.
     void find_longest() {
         if (std::exchange(knows_longest_, true)) return;
         for (std::int64_t b = 0; b < shape_.batch; ++b) {
@@ -69,7 +69,7 @@ class CallSizes {
         return ragged ? ExpectedExtent{1, true, "sequences are packed, one after another"}
                       : ExpectedExtent{shape_.batch, true, "the batch"};
     }
-    /// In units of so many; more than there are where tensors do not say how many there are.
+    /// In blocks of `unit`. Only a lower bound if the tensors do not give the number of queries.
     ExpectedExtent queries(std::int64_t unit) const {
         const std::int64_t count = is_ragged(a_) ? longest_queries_ : shape_.query_length;
         return {units(count, unit), !is_ragged(a_), "the queries"};
@@ -96,7 +96,7 @@ void check_axis(const char* name, const AnyTensor& view, std::size_t i, const Ex
 
 /// An array: its size is an extent.
 void check_array(const Argument& argument, const AnyTensor& array, const CallSizes& sizes) {
-    if (argument.axes[0].axis == Axis::any) return;  // checked with what it says about sequences
+    if (argument.axes[0].axis == Axis::any) return;  // checked with the lengths it holds
     const ExpectedExtent expected = sizes.of(argument.axes[0].axis);
     check_size(argument.name, static_cast<std::size_t>(array.extent[0]), expected.value,
                argument.axes[0].axis == Axis::heads ? "one for each query head" : "one for each sequence of the batch");
@@ -125,7 +125,7 @@ class Views {
 /// Extents of tensors that say how large others must be.
 void check_sizes(const AttentionShape& shape, const CallTensors& tensors, const AttentionArguments& a) {
     if (!is_ragged(a)) check_extent("query", tensors.query, 2, shape.query_length, "the queries of the plan");
-    check_range("key.extent[2]", -1, tensors.key.extent[2], tensors.key.extent[2], kMaxLength, "keys");
+    if (tensors.key.extent[2] > kMaxLength) check_range("key.extent[2]", -1, tensors.key.extent[2], 0, kMaxLength, "keys");
     if (tensors.value.rank == 0) return;
     if (is_paged(a)) check_extent("value", tensors.value, 0, tensors.key.extent[0], "the pages of key");
     if (tensors.value.extent[2] != tensors.key.extent[2])
@@ -171,7 +171,7 @@ AttentionShape shape_of(const CallTensors& tensors, const AttentionArguments& a)
     if (sums.empty()) return shape;
     shape.batch = static_cast<std::int64_t>(sums.size()) - 1;
     shape.query_length = 0;
-    // Sums that fall or go beyond the tensor are refused later, with their names; their differences may exceed 64 bits.
+    // check_lengths() refuses sums that fall or go beyond the tensor, by name; their differences may exceed 64 bits.
     for (std::size_t i = 1; i < sums.size(); ++i)
         if (0 <= sums[i - 1] && sums[i - 1] <= sums[i] && sums[i] <= tensors.query.extent[2])
             shape.query_length = std::max(shape.query_length, sums[i] - sums[i - 1]);

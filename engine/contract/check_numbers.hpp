@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-// Checks of numbers and arrays of numbers. Each throws Error naming the argument; none builds a string unless it throws.
+// Checks of numbers and of arrays of numbers. Each throws an Error that names the argument, and builds a string only to throw it.
 namespace headwise {
 
 /// name[i]
@@ -13,7 +13,7 @@ std::string at(const char* name, std::int64_t i);
 /// name[i, j]
 std::string at(const char* name, std::int64_t i, std::int64_t j);
 
-/// Of the element `index` of an array, or of a number (index -1).
+/// Checks element `index` of an array, or a single number (index -1).
 void check_range(const char* name, std::int64_t index, std::int64_t value, std::int64_t low, std::int64_t high,
                  const char* meaning);
 

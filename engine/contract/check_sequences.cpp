@@ -9,7 +9,7 @@
 namespace headwise {
 namespace {
 
-/// Each of the batch's lengths, where there are any.
+/// Checks each length of the batch, if there are any.
 void check_each_length(const char* name, std::span<const std::int32_t> lengths, std::int64_t batch, std::int64_t most,
                        const char* meaning) {
     if (lengths.empty()) return;
@@ -55,14 +55,14 @@ void check_length_arguments(const AttentionArguments& a) {
         throw Error("key_lengths and cumulative_key_lengths are both given: expected one of them");
     const bool has_sequences = is_ragged(a) ? a.cumulative_query_lengths.size() > 1 : a.query.extent[0] > 0;
     if (is_paged(a) && a.key_lengths.empty() && has_sequences)
-        throw Error("key_lengths is empty: with page_table it tells how many keys there are");
+        throw Error("key_lengths is empty: page_table needs it, one number of keys per sequence");
     if (is_ragged(a) && !is_paged(a) && a.cumulative_key_lengths.empty())
-        throw Error("cumulative_key_lengths is empty: with cumulative_query_lengths it tells where the keys of a sequence are");
+        throw Error("cumulative_key_lengths is empty: packed queries need packed keys (or page_table with key_lengths)");
     if (!is_ragged(a) && !a.cumulative_key_lengths.empty())
-        throw Error("cumulative_query_lengths is empty: with cumulative_key_lengths it tells where the queries of a sequence are");
+        throw Error("cumulative_query_lengths is empty: packed keys need packed queries");
     if (a.shared_keys != 0 && !a.cumulative_key_lengths.empty())
         throw Error("shared_keys is " + std::to_string(a.shared_keys) +
-                    ", cumulative_key_lengths is given: keys that lie one behind the other are not shared");
+                    " and cumulative_key_lengths is given: packed keys cannot have a common prefix");
 }
 
 void check_lengths(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& a) {

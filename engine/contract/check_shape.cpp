@@ -38,8 +38,8 @@ void check_softcap(const AttentionOptions& options) {
 }  // namespace
 
 bool is_scale(const AttentionOptions& options, float scale) {
-    // The negations of these also hold for NaN. With softcap the queries are scaled by 2 log2(e) scale / softcap. In double: the
-    // product overflows f32, which a caller may have trapped.
+    // Written so that NaN fails, too. With softcap, queries are scaled by 2 log2(e) scale / softcap. Computed in double: the
+    // product overflows f32, and a caller may have trapped that.
     const double magnitude = std::abs(scale), most = kMaxScale;
     return magnitude <= most && (options.softcap == 0 || magnitude <= 0.5 * most * static_cast<double>(options.softcap));
 }
@@ -77,7 +77,7 @@ void check_shape(const AttentionShape& shape, const AttentionOptions& options, c
     if (options.alignment != Alignment::bottom_right && options.alignment != Alignment::top_left)
         throw Error("options.alignment is " + std::to_string(static_cast<int>(options.alignment)) + ": not a value of Alignment");
     if (options.rope && options.rope->options().dims > shape.head_dim)
-        throw Error("options.rope turns " + std::to_string(options.rope->options().dims) + " dims, " +
+        throw Error("options.rope rotates " + std::to_string(options.rope->options().dims) + " dims, " +
                     size_text(names.head_dim, shape.head_dim) + ": expected at most that many");
     if (options.causal != Causal::none && options.causal != Causal::top_left && options.causal != Causal::bottom_right)
         throw Error("options.causal is " + std::to_string(static_cast<int>(options.causal)) + ": not a value of Causal");

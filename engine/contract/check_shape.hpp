@@ -7,7 +7,7 @@
 
 namespace headwise {
 
-/// What the caller knows the sizes of a shape as.
+/// The names by which the caller knows the sizes of a shape.
 struct ShapeNames {
     const char *batch, *num_heads, *num_kv_heads, *query_length, *key_length, *head_dim, *value_dim;
 
@@ -21,20 +21,20 @@ struct ShapeNames {
     }
 };
 
-/// Throws Error on anything about sizes or rules that attention cannot do.
+/// Throws Error on sizes or options that attention does not support.
 void check_shape(const AttentionShape& shape, const AttentionOptions& options, const ShapeNames& names,
                  std::int64_t max_dim = kMaxHeadDim);
 
-/// The checked shape with value_dim filled in.
+/// Checks the shape and returns it with value_dim filled in.
 AttentionShape checked_shape(AttentionShape shape, const AttentionOptions& options);
 
-// Of queries and keys: far beyond memory, and sizes in 64 bits stay far from overflow.
+// Of queries and keys: far beyond any memory, while sizes in 64 bits stay far from overflow.
 inline constexpr std::int64_t kMaxLength = std::int64_t{1} << 40;
 
-/// Whether a scale, in the units that kernels apply it in, is finite.
+/// Whether a scale is finite in the units in which kernels apply it.
 bool is_scale(const AttentionOptions& options, float scale);
 
-/// Throws Error unless it is.
+/// Throws Error unless is_scale().
 void check_scale(const std::string& name, const AttentionOptions& options, float scale);
 
 }  // namespace headwise

@@ -33,14 +33,14 @@ void check_pages(const AttentionShape& shape, const AttentionArguments& a) {
     }
 }
 
-/// Where batch b of a view of keys begins does not depend on b.
+/// Checks that all batches of a view of keys begin at the same address.
 void check_repeated(const char* name, const AnyTensor& view, std::int64_t shared_keys) {
     if (!view.data || view.extent[0] <= 1 || view.stride[0] == 0) return;
     throw Error("shared_keys is " + std::to_string(shared_keys) + ", " + name + ".stride[0] is " + std::to_string(view.stride[0]) +
                 ", " + name + ".extent[0] is " + std::to_string(view.extent[0]) + ": expected a stride of 0 or an extent of 1");
 }
 
-/// The shared keys lie at the same place for all sequences.
+/// Checks that the common prefix is the same memory, at the same positions, for all sequences.
 void check_shared_keys(const AttentionShape& shape, const CallTensors& tensors, const AttentionArguments& a) {
     const std::int64_t shared = a.shared_keys;
     if (shared == 0 || shape.batch == 0) return;
@@ -86,7 +86,7 @@ void check_tree(const AttentionShape& shape, const AttentionArguments& a) {
         }
 }
 
-/// The positions that RoPE looks up.
+/// Checks the given positions that RoPE looks up.
 void check_positions(const char* name, const TensorView<const std::int32_t, 2>& view, std::int64_t most) {
     if (!view.data) return;
     for (std::int64_t b = 0; b < view.extent[0]; ++b)
@@ -101,7 +101,7 @@ void check_positions(const char* name, const TensorView<const std::int32_t, 2>& 
 void check_rope(const AttentionShape& shape, const AttentionOptions& options, const AttentionArguments& a) {
     if (!options.rope) {
         if (a.query_positions.data || a.key_positions.data)
-            throw Error("options.rope is null: query_positions and key_positions belong to it");
+            throw Error("query_positions or key_positions is given but options.rope is null: without RoPE nothing is rotated");
         return;
     }
     const std::int64_t most = options.rope->positions();

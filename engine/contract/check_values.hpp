@@ -5,8 +5,8 @@
 
 namespace headwise {
 
-/// Throws Error where what arrays hold is wrong: scales, pages, what sequences share, parents of a tree, positions for RoPE.
-/// Everything else has been checked.
+/// Throws Error if the contents of arrays are wrong: scales, pages, a common prefix, parents of a tree, positions for RoPE.
+/// Everything else has been checked before.
 void check_values(const AttentionShape& shape, const AttentionOptions& options, const CallTensors& tensors,
                   const AttentionArguments& arguments);
 

@@ -17,7 +17,8 @@ inline bool is_paged(const AttentionArguments& a) {
     return a.page_table.data != nullptr;
 }
 
-/// One sequence of a call: how many tokens it has and where they begin. In dense and paged tensors it has a batch index of its own.
+/// One sequence of a call: how many tokens it has and where they begin. In dense and paged tensors each sequence has its own batch
+/// index.
 struct Sequence {
     std::int64_t queries, keys;
     std::int64_t query_batch, first_query;  ///< in query, out and log_sum_exp
@@ -43,16 +44,16 @@ inline Sequence sequence_at(const AttentionArguments& a, std::int64_t b) {
     return s;
 }
 
-/// The keys [begin, end) that a query may see by its position. Neither falls from one query to the next.
+/// The keys [begin, end) that a query may see by its position. Neither end falls from one query to the next.
 struct KeyLimits {
     std::int64_t begin, end;
 };
 
-/// Where a sequence's tokens are: query i at first_query + i, key j at first_key + j.
+/// The positions of a sequence's tokens: query i is at first_query + i, key j at first_key + j.
 struct Positions {
     std::int64_t first_query, first_key;
 
-    /// Query i is at the position of key i + this.
+    /// Query i has the position of key i + offset().
     std::int64_t offset() const { return first_query - first_key; }
 };
 
@@ -66,15 +67,15 @@ inline Positions positions_of(const AttentionOptions& options, const AttentionAr
     return {a.first_query_positions.empty() ? aligned : a.first_query_positions[i], first_key};
 }
 
-/// The key that the first node of the sequence's tree is: below 0 or beyond the last one where the call has other keys.
+/// The index of the key that is the tree's first node. Below 0, or beyond the last key, if the call does not have that key.
 inline std::int64_t first_tree_key(const AttentionArguments& a, const Sequence& sequence, const Positions& positions) {
     return a.first_query_positions.empty() ? sequence.keys - sequence.queries : positions.offset();
 }
 
-/// The rules about positions, for one sequence: which keys a query sees beside what masks say.
+/// The rules about positions for one sequence: which keys a query sees before masks apply.
 class PositionRules {
   public:
-    /// Keys at positions below `prefix` are seen by all queries.
+    /// All queries see the keys at positions below `prefix`.
     PositionRules(const AttentionOptions& options, const Positions& positions, std::int64_t keys, std::int64_t prefix)
         : causal_(options.causal != Causal::none),
           keys_(keys),
@@ -83,7 +84,7 @@ class PositionRules {
           left_(bound(options.window.left)),
           right_(bound(options.window.right)) {}
 
-    /// Query i is at the position of key i + this.
+    /// Query i has the position of key i + offset().
     std::int64_t offset() const { return offset_; }
 
     bool limits() const { return causal_ || left_ >= 0 || right_ >= 0; }
@@ -96,14 +97,14 @@ class PositionRules {
         return {left_ >= 0 ? std::clamp<std::int64_t>(position - left_, 0, end) : 0, end};
     }
 
-    /// Pairs that the queries [0, queries) may see, exactly.
+    /// The exact number of pairs that the queries [0, queries) may see.
     double pairs(std::int64_t queries) const {
         if (prefix_ > 0 && right_ >= 0) {
             double sum = 0;
             for (std::int64_t i = 0; i < queries; ++i) sum += static_cast<double>(of(i).end - of(i).begin);
             return sum;
         }
-        // The ends rise by one from query to query between two bounds, and so do the begins.
+        // From query to query the ends rise by one between two bounds, and so do the begins.
         const std::int64_t fixed = std::min(prefix_, keys_);
         double ends = static_cast<double>(queries) * static_cast<double>(keys_);
         if (causal_)
@@ -114,7 +115,7 @@ class PositionRules {
     }
 
   private:
-    // Beyond any position: sums of positions and bounds stay far from overflow.
+    // The cap is beyond any position, and sums of positions and bounds stay far from overflow.
     static std::int64_t bound(std::int64_t x) { return std::min(x, std::int64_t{1} << 42); }
 
     /// The sum over i < n of clamp(i + first, 0, most).
@@ -135,8 +136,8 @@ inline PositionRules position_rules(const AttentionOptions& options, const Atten
             arguments.prefix_lengths.empty() ? 0 : arguments.prefix_lengths[static_cast<std::size_t>(b)]};
 }
 
-/// The leading keys that a sequence attends to together with others: all that the call shares, or none, as where some query does
-/// not see them all by its position.
+/// The number of leading keys that a sequence attends to together with others: the call's shared_keys, or 0 if some query does not
+/// see them all by its position.
 inline std::int64_t shared_keys_of(const AttentionOptions& options, const AttentionArguments& arguments, const Sequence& sequence,
                                    std::int64_t b) {
     const std::int64_t shared = arguments.shared_keys;

@@ -43,7 +43,9 @@ struct Features {
 void check_weights(const Features& features, const MultiHeadAttentionWeights& weights) {
     if (weights.qkv.data) {
         if (weights.query.data || weights.key.data || weights.value.data)
-            throw Error("weights.qkv is given beside weights.query, weights.key or weights.value: expected one packed or three");
+            throw Error(
+                "weights.qkv and one of weights.query, weights.key, weights.value are both given: expected either qkv or the other "
+                "three");
         if (weights.query_bias || weights.key_bias || weights.value_bias)
             throw Error("weights.query_bias, key_bias or value_bias is given with weights.qkv: expected weights.qkv_bias");
         check_weight("weights.qkv", weights.qkv, features.query + features.key + features.value,

@@ -61,6 +61,17 @@ bool apart_within(std::int64_t step, const CheckedView& out, const CheckedView& 
     return distance >= bytes_within(out.view, step) && distance + bytes_within(in.view, step) <= step;
 }
 
+/// Whether each axis steps over all that the later ones span, as in most layouts.
+bool nested(const AnyTensor& view) {
+    std::int64_t span = 1;
+    for (std::size_t i = view.rank; i-- > 0;) {
+        if (view.extent[i] <= 1) continue;
+        if (view.stride[i] < span) return false;
+        span += (view.extent[i] - 1) * view.stride[i];
+    }
+    return true;
+}
+
 }  // namespace
 
 CheckedView checked_view(const char* name, const AnyTensor& view) {
@@ -85,21 +96,6 @@ void check_unit_stride(const char* name, const AnyTensor& view) {
     if (view.extent[last] > 1 && view.stride[last] != 1)
         throw Error(axis_text(name, "stride", last, view.stride[last]) + ": the elements of a row must be adjacent (stride 1)");
 }
-
-namespace {
-
-/// Whether each axis steps over all that the later ones span, as in most layouts.
-bool nested(const AnyTensor& view) {
-    std::int64_t span = 1;
-    for (std::size_t i = view.rank; i-- > 0;) {
-        if (view.extent[i] <= 1) continue;
-        if (view.stride[i] < span) return false;
-        span += (view.extent[i] - 1) * view.stride[i];
-    }
-    return true;
-}
-
-}  // namespace
 
 void check_no_self_overlap(const char* name, const AnyTensor& view) {
     if (view.empty() || nested(view)) return;  // without elements strides may be anything

@@ -12,15 +12,15 @@
 
 namespace headwise {
 
-/// A view of a tensor of any element type and of up to four dimensions: for code that serves all types alike, such as checks. A
-/// value, like TensorView; every TensorView and every array is one.
+/// A view of a tensor of any element type and up to four dimensions, for code that treats all types alike, such as checks. A value,
+/// like TensorView. Every TensorView and every span converts to it.
 struct AnyTensor {
     static constexpr std::size_t kMaxRank = 4;
 
     const void* data = nullptr;
     ElementType type = ElementType::f32;
     std::size_t rank = 0;
-    std::array<std::int64_t, kMaxRank> extent{};  ///< of the first `rank` dimensions
+    std::array<std::int64_t, kMaxRank> extent{};  ///< the first `rank` are used
     std::array<std::int64_t, kMaxRank> stride{};  ///< in elements
 
     constexpr AnyTensor() = default;
@@ -37,7 +37,7 @@ struct AnyTensor {
     constexpr AnyTensor(std::span<T> array)  // NOLINT(google-explicit-constructor)
         : AnyTensor(TensorView<T, 1>(array.data(), {static_cast<std::int64_t>(array.size())})) {}
 
-    /// Whether it has no element; its extents are not negative.
+    /// Whether it has no elements. Extents must not be negative.
     constexpr bool empty() const { return std::find(extent.begin(), extent.begin() + rank, 0) != extent.begin() + rank; }
 };
 

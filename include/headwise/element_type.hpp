@@ -6,10 +6,10 @@
 
 namespace headwise {
 
-/// What the elements of a tensor are.
+/// The type of a tensor's elements.
 enum class ElementType : std::uint8_t { f32, f64, i32, i64, u8 };
 
-/// Bytes of one element.
+/// Size of one element in bytes.
 constexpr std::size_t element_bytes(ElementType type) {
     switch (type) {
         case ElementType::u8: return 1;

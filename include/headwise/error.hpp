@@ -9,13 +9,14 @@ namespace headwise {
 
 /// What a caller can do about an Error.
 enum class ErrorKind {
-    argument,     ///< an argument is wrong, or does not fit another: pass another one
-    unsupported,  ///< sound, but not here: an ISA that the machine or the binary lacks, a dimension beyond the kernels' limit
+    argument,     ///< an argument is wrong or does not match another: correct it
+    unsupported,  ///< valid, but not possible here: an ISA that the machine or the binary lacks, a dimension beyond the kernels'
+                  ///< limit
     memory,       ///< it does not fit: no free page in a cache, sizes beyond 64 bits
 };
 
-/// What every public function throws on bad input. `what()` names the argument, the value it had and what was expected;
-/// nothing has been written when it is thrown.
+/// Every public function throws it on bad input. `what()` names the argument, its value and what was expected. Nothing has been
+/// written when it is thrown.
 class HEADWISE_API Error : public std::invalid_argument {
   public:
     explicit Error(const std::string& message, ErrorKind kind = ErrorKind::argument)

@@ -12,15 +12,15 @@
 
 namespace headwise {
 
-/// The weights of the layer as PyTorch's nn.Linear stores them: weight [out_features, in_features], y = x weight^T + bias.
-/// Any view may have data == nullptr where said so. Read by the constructor of MultiHeadAttention alone, which packs them.
+/// The weights of the layer as PyTorch's nn.Linear stores them: weight [out_features, in_features], y = x weight^T + bias. A view
+/// that the layer does not need has data == nullptr. Only the constructor of MultiHeadAttention reads them; it packs them.
 struct MultiHeadAttentionWeights {
     TensorView<const float, 2> query{};   ///< [num_heads * head_dim, model_dim]
     TensorView<const float, 2> key{};     ///< [num_kv_heads * head_dim, context_dim]
     TensorView<const float, 2> value{};   ///< [num_kv_heads * value_dim, context_dim]
-    TensorView<const float, 2> qkv{};     ///< instead of the three: their rows one below the other (self-attention only)
+    TensorView<const float, 2> qkv{};     ///< instead of query, key and value: their rows stacked (self-attention only)
     TensorView<const float, 2> output{};  ///< [out_dim, num_heads * value_dim]
-    const float* query_bias = nullptr;    ///< [num_heads * head_dim], or none
+    const float* query_bias = nullptr;    ///< [num_heads * head_dim]; null: none
     const float* key_bias = nullptr;
     const float* value_bias = nullptr;
     const float* qkv_bias = nullptr;  ///< with qkv
@@ -35,22 +35,26 @@ struct MultiHeadAttentionShape {
 };
 
 /// The multi-head attention layer: projections of query, key and value, attention of all heads in parallel, concatenation and
-/// output projection. Intermediate results are kept for as many sequences at a time as the last cache holds, one at least: of each
-/// token its query, key, value and heads, in a buffer from the library's pool. The pool keeps buffers of up to 128 MiB (11,000
-/// tokens of 768 features); a longer sequence maps memory anew in each call. The same bits for any thread count and any batch.
-/// Immutable after construction: any number of threads may call forward() at once. forward() throws Error before anything is
-/// written.
+/// output projection.
+///
+/// Works on as many sequences at a time as the last-level cache can hold, at least one. Their intermediate results (query, key,
+/// value and heads of each token) are in a buffer from the library's pool. The pool keeps buffers of up to 128 MiB (11,000 tokens
+/// of 768 features); for a longer sequence, each call maps memory anew.
+///
+/// The same bits for any thread count and any batch. Immutable after construction: any number of threads may call forward() at
+/// once. forward() throws Error before anything is written.
 class MultiHeadAttention {
   public:
-    /// Packs the weights for options.isa or else active_isa(), whatever that is later. Throws Error.
+    /// Packs the weights for options.isa, by default for the current active_isa(), and keeps that ISA. Throws Error.
     HEADWISE_API MultiHeadAttention(const MultiHeadAttentionShape& shape, const MultiHeadAttentionWeights& weights,
                                     const AttentionOptions& options = {});
 
-    /// Self-attention: x [batch, length, model_dim] -> out [batch, length, out_dim]; last stride 1, out overlaps nothing.
+    /// Self-attention: x [batch, length, model_dim] -> out [batch, length, out_dim]. The last stride is 1; out must not overlap
+    /// anything.
     HEADWISE_API void forward(const TensorView<const float, 3>& x, const TensorView<float, 3>& out) const;
 
     /// Cross-attention: queries from x [batch, length, model_dim], keys and values from context [batch, context_length,
-    /// context_dim]. Not for a layer with one packed weight.
+    /// context_dim]. Not for a layer with weights.qkv.
     HEADWISE_API void forward(const TensorView<const float, 3>& x, const TensorView<const float, 3>& context,
                               const TensorView<float, 3>& out) const;
 

@@ -5,34 +5,35 @@
 
 namespace headwise {
 
-/// Scores of some rows against some keys, to be changed in place. Row r is query (first_row + r) / group, and query head
-/// first_head + (first_row + r) % group; key j is first_key + j. Scores lie at scores[r * row_stride + j * key_stride].
+/// A tile of scores, rows by keys, to be changed in place. Row r is query (first_row + r) / group and query head first_head +
+/// (first_row + r) % group; key j is first_key + j. The score of row r and key j is scores[r * row_stride + j * key_stride].
 struct ScoreTile {
     float* scores;
     std::int64_t row_stride, key_stride;
     std::int64_t rows, keys;
     std::int64_t batch;       ///< the sequence
-    std::int64_t first_head;  ///< of the query heads that share a key/value head
-    std::int64_t group;       ///< how many these are
+    std::int64_t first_head;  ///< the first of the query heads that share a key/value head
+    std::int64_t group;       ///< the number of these heads
     std::int64_t first_row, first_key;
 };
 
-/// A function of the caller's own that the kernels apply to tiles of scores while these are in the first cache. Make one with
-/// score_function(). It must not throw and may be called from many threads at once.
+/// The caller's function, which the kernels apply to tiles of scores while these are in the L1 cache. Make one with
+/// score_function(). It must not throw, and many threads may call it at once.
 struct ScoreFunction {
     void (*apply)(const void* function, const ScoreTile& tile) = nullptr;
-    /// The same for one pair in double precision, as far as the function has it: what the reference calls.
+    /// The same for one pair, in double precision if the function supports it. The reference calls it.
     double (*apply_one)(const void* function, double score, std::int64_t batch, std::int64_t head, std::int64_t query,
                         std::int64_t key) = nullptr;
     const void* function = nullptr;
 };
 
-/// A ScoreFunction of `function(score, batch, head, query, key) -> score`, for float and preferably for double scores, too (the
-/// reference asks in double): it gets the scaled and soft-capped score of one (query,
-/// key) pair and what it returns takes its place; -Inf masks the pair, finite numbers do not (those below -2.35e38 are taken to be
-/// -2.35e38). Indices (std::int64_t) count within the sequence. It is compiled with the caller's flags into a loop over a tile,
-/// along the lanes that lie side by side, so that a compiler may vectorize it. It is called for pairs that a mask hides, too.
-/// `function` must outlive the runs that use it.
+/// Makes a ScoreFunction from `function(score, batch, head, query, key) -> score`. `function` takes float scores, and preferably
+/// double ones, too: the reference passes doubles. It gets the scaled and soft-capped score of one (query, key) pair and returns
+/// the score to use instead. -Inf masks the pair; finite numbers do not (those below -2.35e38 count as -2.35e38). Indices
+/// (std::int64_t) count within the sequence.
+///
+/// The function is compiled with the caller's flags into a loop over a tile, along adjacent lanes, so that a compiler can vectorize
+/// it. It is also called for pairs that a mask hides. `function` must outlive the runs that use it.
 template <class Function>
 ScoreFunction score_function(const Function& function) {
     return {[](const void* opaque, const ScoreTile& tile) {
@@ -61,7 +62,7 @@ ScoreFunction score_function(const Function& function) {
             std::addressof(function)};
 }
 
-/// Not of a temporary, which would be gone before a call could use it: give the function a name.
+/// Not for a temporary, which would be destroyed before a call could use it: give the function a name.
 template <class Function>
 ScoreFunction score_function(const Function&& function) = delete;
 

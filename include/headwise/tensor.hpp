@@ -9,16 +9,17 @@
 
 namespace headwise {
 
-/// The product of two extents or strides, or the largest number where that is less: the functions that take views refuse it.
+/// The product of two extents or strides. If it overflows or a factor is negative, the largest number, which the functions that
+/// take views refuse.
 constexpr std::int64_t capped_product(std::int64_t a, std::int64_t b) {
     constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
     if (a < 0 || b < 0) return kMost;
     return a != 0 && b > kMost / a ? kMost : a * b;
 }
 
-/// A non-owning view of a strided tensor: a pointer, the extents, and the strides in elements (not bytes).
-/// It is a value: cheap to copy, never allocates, never checks; the functions that take views check them.
-/// A stride of 0 repeats (broadcasts) the data along that dimension; inputs may do so, outputs may not.
+/// A non-owning view of a strided tensor: a pointer, the extents, and the strides in elements (not bytes). It is a value: cheap to
+/// copy. It never allocates and never checks; the functions that take views check them. A stride of 0 repeats (broadcasts) the data
+/// along that dimension. Inputs may do so, outputs may not.
 template <class T, std::size_t Rank>
 struct TensorView {
     using Extents = std::array<std::int64_t, Rank>;

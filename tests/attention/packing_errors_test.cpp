@@ -32,9 +32,9 @@ TEST_CASE("ways to give lengths that exclude each other, or that miss another") 
     check_mistakes(kOne, {.packing = Packing::ragged},
                    std::vector<Mistake>{
                        {[](auto& c) { c.arguments.cumulative_key_lengths = {}; },
-                        {"cumulative_key_lengths is empty", "with cumulative_query_lengths"}},
+                        {"cumulative_key_lengths is empty", "packed queries need packed keys"}},
                        {[](auto& c) { c.arguments.cumulative_query_lengths = {}; },
-                        {"cumulative_query_lengths is empty", "with cumulative_key_lengths"}},
+                        {"cumulative_query_lengths is empty", "packed keys need packed queries"}},
                    });
     const Mistake without_lengths{[](auto& c) { c.arguments.key_lengths = {}; }, {"key_lengths is empty", "page_table"}};
     for (const Packing packing : {Packing::paged, Packing::ragged_paged})

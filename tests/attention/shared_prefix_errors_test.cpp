@@ -50,7 +50,7 @@ TEST_CASE("shared keys in one tensor") {
                    });
 }
 
-TEST_CASE("keys that lie one behind the other are not shared") {
+TEST_CASE("packed keys cannot have a common prefix") {
     check_mistakes(kSequences, {.packing = Packing::ragged},
                    std::vector<Mistake>{{[](auto& c) {
                                              c.options.shared_prefix = true;

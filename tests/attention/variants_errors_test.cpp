@@ -30,7 +30,7 @@ TEST_CASE("options that no plan can be made for") {
     check_message(message({.window = {.left = -2}}), {"options.window.left is -2", "expected -1 (no bound) or more"});
     check_message(message({.window = {.right = -9}}), {"options.window.right is -9", "expected -1 (no bound) or more"});
     check_message(message({.alignment = static_cast<Alignment>(5)}), {"options.alignment is 5", "not a value of Alignment"});
-    check_message(message({.rope = &table}), {"options.rope turns 10 dims", "shape.head_dim is 8", "at most"});
+    check_message(message({.rope = &table}), {"options.rope rotates 10 dims", "shape.head_dim is 8", "at most"});
     CHECK(message({.window = {-1, -1}, .softcap = 1.9e38f}) == kNoError);
 }
 

@@ -19,7 +19,7 @@ namespace {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::size_t kMost = std::size_t{4} << 20;  // a sanitizer's frames are many times as large
 #else
-constexpr std::size_t kMost = std::size_t{64} << 10;  // what docs/architecture.md promises
+constexpr std::size_t kMost = std::size_t{64} << 10;  // what docs/embedding.md promises
 #endif
 
 /// Bytes of stack that the call takes on a thread of its own, what the system has there for itself among them.

@@ -169,7 +169,7 @@ TEST_CASE("logits") {
              c.options.rope = &c.rope;
              c.query.extent[3] = c.key.extent[3] = 1;
          },
-         {"options.rope turns 2 dims", "query.extent[3] is 1"}},
+         {"options.rope rotates 2 dims", "query.extent[3] is 1"}},
     });
 }
 

@@ -27,12 +27,12 @@ TEST_CASE("the memory that elements of any size take, for strides of either sign
         using ViewOfT = TensorView<T, 3>;
         constexpr std::uintptr_t kSize = sizeof(T);
         const auto address = reinterpret_cast<std::uintptr_t>(&x);
-        const MemoryRange range = checked_memory("x", ViewOfT(&x, {2, 3, 4}, {100, -10, 1}));
+        const MemoryRange range = checked_view("x", ViewOfT(&x, {2, 3, 4}, {100, -10, 1})).memory;
         CHECK(range.begin == address - 20 * kSize);
         CHECK(range.end == address + 104 * kSize);
-        const MemoryRange none = checked_memory("x", ViewOfT(nullptr, {2, 0, 4}, {kLargest, kSmallest, 1}));
+        const MemoryRange none = checked_view("x", ViewOfT(nullptr, {2, 0, 4}, {kLargest, kSmallest, 1})).memory;
         CHECK(none.begin == none.end);
-        const MemoryRange one = checked_memory("x", ViewOfT(&x, {1, 1, 1}, {kLargest, kSmallest, -1}));
+        const MemoryRange one = checked_view("x", ViewOfT(&x, {1, 1, 1}, {kLargest, kSmallest, -1})).memory;
         CHECK(one.begin == address);
         CHECK(one.end == address + kSize);
     };
@@ -45,16 +45,15 @@ TEST_CASE("the memory that elements of any size take, for strides of either sign
 
 TEST_CASE("negative extents, null data and addresses beyond 64 bits are refused by name") {
     float x = 0;
-    CHECK(message_of([&] { checked_memory("x", View(&x, {2, -3, 4}, {12, 4, 1})); }) ==
-          "x.extent[1] is -3: it must not be negative");
-    CHECK(message_of([&] { checked_memory("x", View(nullptr, {2, 3, 4}, {12, 4, 1})); }).starts_with("x.data is null"));
+    CHECK(message_of([&] { checked_view("x", View(&x, {2, -3, 4}, {12, 4, 1})); }) == "x.extent[1] is -3: it must not be negative");
+    CHECK(message_of([&] { checked_view("x", View(nullptr, {2, 3, 4}, {12, 4, 1})); }).starts_with("x.data is null"));
     for (const std::int64_t stride : {kLargest, kSmallest, kLargest / 2, kSmallest / 2, kLargest / 32}) {
         CAPTURE(stride);
-        const std::string message = message_of([&] { checked_memory("x", View(&x, {1, 3, 4}, {0, stride, 1})); });
+        const std::string message = message_of([&] { checked_view("x", View(&x, {1, 3, 4}, {0, stride, 1})); });
         CHECK(message.find("x.stride[1] is " + std::to_string(stride)) != std::string::npos);
         CHECK(message.find("64 bits") != std::string::npos);
     }
-    CHECK(message_of([&] { checked_memory("x", View(&x, {kLargest, kLargest, 1}, {1, 1, 1})); }) != kNoError);
+    CHECK(message_of([&] { checked_view("x", View(&x, {kLargest, kLargest, 1}, {1, 1, 1})); }) != kNoError);
 }
 
 /// The offsets of all elements.
@@ -105,7 +104,7 @@ TEST_CASE("an input that shares an address with the output is refused; parts tha
         for (const std::int64_t offset : offsets(out)) written.insert(out.data + offset);
         bool overlaps = false;
         for (const std::int64_t offset : offsets(in)) overlaps |= written.count(in.data + offset) != 0;
-        const bool is_refused = message_of([&] { check_apart("out", out, "in", in); }) != kNoError;
+        const bool is_refused = message_of([&] { check_apart(checked_view("out", out), checked_view("in", in)); }) != kNoError;
         if (overlaps) CHECK(is_refused);
         shared += overlaps;
     }
@@ -116,7 +115,7 @@ TEST_CASE("an input that shares an address with the output is refused; parts tha
         for (int in_part = 0; in_part < 3; ++in_part) {
             const View out(memory.data() + out_part * 4, {2, 1, 4}, {12, kSmallest, 1});
             const View in(memory.data() + in_part * 4, {2, 1, 4}, {12, kLargest, 1});
-            const std::string message = message_of([&] { check_apart("out", out, "in", in); });
+            const std::string message = message_of([&] { check_apart(checked_view("out", out), checked_view("in", in)); });
             CHECK((message != kNoError) == (out_part == in_part));
         }
 }
@@ -138,7 +137,7 @@ TEST_CASE("elements of other sizes and views of other ranks overlap where any by
         for (std::int64_t y = 0; y < in.extent[0]; ++y)
             for (std::int64_t x = 0; x < in.extent[1]; ++x)
                 overlaps |= written.count(in.data + y * in.stride[0] + x * in.stride[1]) != 0;
-        const bool is_refused = message_of([&] { check_apart("out", out, "in", in); }) != kNoError;
+        const bool is_refused = message_of([&] { check_apart(checked_view("out", out), checked_view("in", in)); }) != kNoError;
         if (overlaps) CHECK(is_refused);
         shared += overlaps;
         apart += !is_refused;
@@ -167,12 +166,12 @@ TEST_CASE("rows must be adjacent elements, extents as expected") {
 TEST_CASE("extents whose product exceeds 64 bits give strides that are refused, and no overflow") {
     float x = 0;
     for (const View::Extents& extent : {View::Extents{2, kLargest, kLargest}, {2, std::int64_t{1} << 33, std::int64_t{1} << 33}}) {
-        const std::string message = message_of([&] { checked_memory("x", View(&x, extent)); });
+        const std::string message = message_of([&] { checked_view("x", View(&x, extent)); });
         CHECK(message.find("the addresses exceed 64 bits") != std::string::npos);
     }
-    CHECK(message_of([&] { checked_memory("x", View(&x, {2, -3, kLargest})); }).find("x.extent[1] is -3") != std::string::npos);
+    CHECK(message_of([&] { checked_view("x", View(&x, {2, -3, kLargest})); }).find("x.extent[1] is -3") != std::string::npos);
     const auto heads = bshd(&x, 2, kLargest / 3, 7, 5);
-    CHECK(message_of([&] { checked_memory("x", heads); }).find("the addresses exceed 64 bits") != std::string::npos);
+    CHECK(message_of([&] { checked_view("x", heads); }).find("the addresses exceed 64 bits") != std::string::npos);
 }
 
 }  // namespace

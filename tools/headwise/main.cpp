@@ -48,8 +48,8 @@ int main(int argc, char** argv) {
     fill_standard_streams();
     std::signal(SIGXFSZ, SIG_IGN);  // so that a write beyond the limit to the size of files fails like one to a full disk
     CLI::App program(
-        "Attention on CPUs near the hardware's limit: looks at the machine, runs attention on your tensors, compares with naive "
-        "loops.",
+        "Transformer attention on CPUs: shows the machine's limits, runs attention on your tensors, measures, profiles and "
+        "verifies it.",
         "headwise");
     program.set_version_flag("--version", "headwise " HEADWISE_VERSION);
     program.require_subcommand(0, 1);  // its absence is told below: CLI11 would tell it before a misspelt name
@@ -62,7 +62,7 @@ int main(int argc, char** argv) {
     try {
         program.parse(argc, argv);
         if (program.get_subcommands().empty())
-            return report("expected a subcommand: info, run, compare, profile or verify; --help tells more", kBadUsage);
+            return report("expected a subcommand: info, run, compare, profile or verify; see --help", kBadUsage);
         return report_output(0);
     } catch (const CLI::Success& success) {  // --help, --version
         return report_output(program.exit(success));

@@ -37,17 +37,19 @@ Window parse_window(std::string_view text) {
 
 void AttentionVariantArguments::add_to(CLI::App& command) {
     command
-        .add_option("--alignment", alignment,
-                    "which query sits at which key for --window, alibi_slopes and --rope: top-left (the first at the first) or "
-                    "bottom-right (the last at the last); default that of --causal, or else bottom-right")
+        .add_option(
+            "--alignment", alignment,
+            "how query positions align with keys for --window, alibi_slopes and --rope: top-left (first query at first key) or "
+            "bottom-right (last query at last key); default: as --causal, else bottom-right")
         ->type_name("CORNER");
     command.add_option("--window", window, "keys that a query sees to the left and to the right of its position; -1 for no bound")
         ->type_name("LEFT,RIGHT");
     command.add_option("--softcap", softcap, "logits become X * tanh(logit / X); default 0, none")->type_name("X");
     command
-        .add_option("--rope", rope_text,
-                    "turn queries and keys by their positions: dims=N,base=X,pairs=interleaved or half-split, any of them; default "
-                    "dims = head dim, base=10000, pairs=half-split")
+        .add_option(
+            "--rope", rope_text,
+            "rotate queries and keys by their positions (RoPE): any of dims=N, base=X, pairs=interleaved or half-split; default "
+            "dims = head dim, base=10000, pairs=half-split")
         ->type_name("KEY=VALUE,...")
         ->expected(0, 1);
     command

@@ -66,7 +66,8 @@ void AttentionWeightsArguments::check(bool reference) const {
         parse_choice(option, **text);
     }
     for (const auto& [option, is_given] : {std::pair("--top-k", top_k.has_value()), std::pair("--key-means", key_means)}) {
-        if (reference && is_given) throw UsageError(fmt::format("{} does not go with --reference: only --weights does", option));
+        if (reference && is_given)
+            throw UsageError(fmt::format("{} cannot be combined with --reference: only --weights can", option));
     }
 }
 

@@ -129,7 +129,7 @@ void compare(CompareArguments arguments) {
     }
     check_threads(arguments.threads);
     if (arguments.suite && arguments.cases.given())
-        throw UsageError("--suite is a list of cases of its own: it does not go with --case or --input");
+        throw UsageError("--suite cannot be combined with --case or --input: it has its own list of cases");
     const std::string suite_name = arguments.suite.value_or("default");
     // All that was asked for, checked before anything is measured: --case and --input take the place of the default suite.
     const int most_threads = std::ranges::max(arguments.threads);
@@ -187,7 +187,7 @@ void add_compare_command(CLI::App& program) {
     command
         ->add_option("--suite", arguments->suite,
                      "default; real: the real inputs alone; variants: what masks, windows, pages and all other variants cost "
-                     "beside plain attention; values: whether far logits, large biases or denormal numbers cost time")
+                     "compared to plain attention; values: whether far logits, large biases or denormal numbers cost time")
         ->type_name("NAME");
     command->add_option("--data", arguments->data, "directory of the real inputs")->type_name("DIR");
     add_threads_option(*command, arguments->threads, "numbers of threads, as in 1,2; default 1 and all cores");

@@ -197,7 +197,8 @@ void profile(const ProfileArguments& arguments) {
 
 void add_profile_command(CLI::App& program) {
     CLI::App* command = program.add_subcommand(
-        "profile", "Where the time goes: heads, workers, tasks; efficiencies, what bounds them, and other numbers of workers");
+        "profile",
+        "Show where the time goes, by head, worker and task, what limits it, and the predicted speedup on 1 to 256 workers");
     const auto arguments = std::make_shared<ProfileArguments>();
     arguments->cases.add_to(*command, "to profile");
     command->footer(attention_rules_help(Rope::unsupported));

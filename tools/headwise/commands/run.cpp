@@ -64,7 +64,7 @@ struct RunCall {
     }
 };
 
-/// The farthest position that a query or key is turned for.
+/// The farthest position by which a query or key is rotated.
 std::int64_t farthest_position(const AttentionFile& file, const AttentionShape& shape, const AttentionRules& rules) {
     constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
     std::int64_t farthest = std::max(shape.query_length, shape.key_length);
@@ -240,8 +240,8 @@ std::vector<WrittenTensor> results(const RunArguments& arguments, const RunCall&
 
 /// Throws UsageError where something is asked of the engine.
 void check_reference(const RunArguments& arguments) {
-    if (arguments.explain) throw UsageError("--explain tells what the engine does: it does not go with --reference");
-    if (!arguments.isa.empty()) throw UsageError("--isa chooses kernels of the engine: it does not go with --reference");
+    if (arguments.explain) throw UsageError("--explain describes what the engine does: it cannot be combined with --reference");
+    if (!arguments.isa.empty()) throw UsageError("--isa chooses kernels of the engine: it cannot be combined with --reference");
     if (arguments.threads > 1) throw UsageError(fmt::format("--threads is {}: --reference runs on one thread", arguments.threads));
 }
 

@@ -182,7 +182,7 @@ void add_verify_command(CLI::App& program) {
     CLI::App* command = program.add_subcommand(
         "verify", "Check the numbers on this machine: exp, matmul and random calls of attention with all variants, on every ISA");
     const auto arguments = std::make_shared<VerifyArguments>();
-    command->add_option("--seed", arguments->seed, "of the first random call; the next ones count on (default: 1)")
+    command->add_option("--seed", arguments->seed, "seed of the first random call; each further call adds 1 (default: 1)")
         ->type_name("N")
         ->check([](const std::string& text) {
             return text.starts_with('-') ? fmt::format("is {}: expected at least 0", text) : std::string();

@@ -56,8 +56,8 @@ std::string table_notes(const Comparison& comparison) {
         "range.\n";
     if (any(comparison, [](const CaseResult& r) { return r.bound == Bound::reading; })) {
         text +=
-            "r: bound by reading: share of the rate at which the case's own keys and values (matmul: a and b), wherever they lie, "
-            "can be read\n   and nothing else done, measured likewise.\n";
+            "r: read-bound: share of the rate of only reading the case's keys and values (matmul: a and b), in memory or cache, "
+            "measured in\n   the same way.\n";
     }
     if (any(comparison, [](const CaseResult& r) { return r.checked() && r.accuracy.rows < r.accuracy.total_rows; })) {
         text += "*: naive run and errors on some rows, evenly spread, as the naive loops would take too long on all.\n";

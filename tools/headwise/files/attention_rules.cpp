@@ -181,7 +181,7 @@ UsageError error_of_file(const AttentionFile& file, const Error& error) {
 }
 
 std::string attention_rules_help(Rope rope) {
-    std::string text = "Tensors that the input may have beside q, k and v:\n";
+    std::string text = "Tensors that the input may have in addition to q, k and v:\n";
     for (const RuleTensor& tensor : kRuleTensors)
         if (rope == Rope::supported || !tensor.for_rope) text += fmt::format("  {:<16}{}\n", tensor.name, tensor.help);
     return text;

@@ -76,9 +76,8 @@ std::string variant_row(std::span<const VariantResult> results, std::size_t name
 
 std::string variant_notes(const VariantComparison& comparison) {
     const std::string text =
-        "\nGF/s: of the plain case, in turn with the variant; where it \"reads\", GB/s of memory; where threads are compared, of "
-        "one "
-        "thread.\ncosts: extra time. Medians over the rounds and half the interquartile range. Every variant was checked first, "
+        "\nGF/s: rate of the plain case, measured in turn with the variant; GB/s for \"reads\"; one thread's rate if threads are "
+        "compared.\ncosts: extra time. Medians over the rounds and half the interquartile range. Every variant was checked first, "
         "against the\nnaive f64 loops on some rows of some heads.\n";
     const auto count = [&](auto condition) { return std::ranges::count_if(comparison.results, condition); };
     const auto goals = count([](const VariantResult& r) { return r.met().has_value(); });

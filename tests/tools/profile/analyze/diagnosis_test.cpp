@@ -47,7 +47,7 @@ constexpr const char* kCauses[] = {"interrupted: ",
                                    "as long for the same work",
                                    "waking up takes",
                                    "tail: ",
-                                   "outside of the parallel loops: ",
+                                   "outside parallel loops: ",
                                    "too little work",
                                    "the same tasks",
                                    "bound by bandwidth"};
@@ -122,7 +122,7 @@ TEST_CASE("one head with more keys leaves workers idle") {
     const auto lines = diagnose(two, one);
     check_only(lines, {"median head's time", "tail: "});
     CHECK(says(lines, "head 1 of batch 1 takes 4.0x the median head's time: it has 4.0x the work"));
-    CHECK(says(lines, "tail: 30 % of the workers' time passes after their last tasks: worker 0 has nothing left for 30.0 us"));
+    CHECK(says(lines, "tail: 30 % of worker time is after each worker's last task: worker 0 is idle for 30.0 us"));
     CHECK(says(lines, "the largest loss is the tail"));
 }
 
@@ -156,7 +156,7 @@ TEST_CASE("one slow task of many does not make a slow worker") {
     for (int i = 0; i < 4; ++i) run.task(1, 40 + 10 * i, 50 + 10 * i, {.head = 9 + i}, 10000);
     const auto lines = diagnose(run, alone(13, 1));
     CHECK(!says(lines, "as long for the same work"));
-    CHECK(says(lines, "interrupted: 1 task takes 4.0x as long as usual, 19 % of the workers' time"));
+    CHECK(says(lines, "interrupted: 1 task takes 4.0x as long as usual, 19 % of worker time"));
     CHECK(diagnosed(run, alone(13, 1)).disturbance == Approx(30.0 / 160));
 }
 
@@ -185,7 +185,7 @@ TEST_CASE("a worker that wakes late") {
     for (int i = 0; i < 4; ++i) run.task(1, 20 + 10 * i, 30 + 10 * i, {.head = 6 + i});
     const auto lines = diagnose(run, alone(10, 1));
     check_only(lines, {"waking up takes"});
-    CHECK(says(lines, "waking up takes 17 % of the workers' time: worker 1 waits 20.0 us for its first task in a call of 60.0 us"));
+    CHECK(says(lines, "waking up takes 17 % of worker time: worker 1 waits 20.0 us for its first task in a call of 60.0 us"));
     CHECK(says(lines, "the largest loss is waking up"));
     CHECK(diagnosed(run, alone(10, 1)).disturbance == 0);  // 20 us are what waking takes
 }
@@ -198,7 +198,7 @@ TEST_CASE("a worker whose core is held while it should wake was disturbed") {
     SyntheticRecording one(1, 900);
     one.loop(0, 900);
     for (int i = 0; i < 9; ++i) one.task(0, 100 * i, 100 * (i + 1), {.head = i}, 10000);
-    CHECK(says(diagnose(run, one), "so long that another program must hold its core"));
+    CHECK(says(diagnose(run, one), "such a long wait means another program has its core"));
     CHECK(diagnosed(run, one).disturbance == Approx(300.0 / 1200));
 }
 
@@ -215,14 +215,14 @@ TEST_CASE("time outside of the loops, and threads that get no work") {
     const Recording one = SyntheticRecording(1, 50).loop(0, 40).task(0, 0, 20, {.head = 0}).task(0, 20, 40, {.head = 1});
     const Recording serial = SyntheticRecording(2, 30).loop(0, 20).task(0, 0, 20, {.head = 0}).task(1, 0, 20, {.head = 1});
     auto lines = diagnose(serial, one);
-    check_only(lines, {"outside of the parallel loops: "});
-    CHECK(says(lines, "33 % of the call lie outside of the parallel loops: 10.0 us"));
+    check_only(lines, {"outside parallel loops: "});
+    CHECK(says(lines, "33 % of the call is outside parallel loops: 10.0 us"));
 
     const Recording unused =
         SyntheticRecording(2, 40).loop(0, 40, "attention", 1).task(0, 0, 20, {.head = 0}).task(0, 20, 40, {.head = 1});
     lines = diagnose(unused, one);
     check_only(lines, {"too little work"});
-    CHECK(says(lines, "too little work for 2 threads: only 1 is given any"));
+    CHECK(says(lines, "too little work for 2 threads: 1 used, because"));
     CHECK(says(lines, "the largest loss is threads without work: 50 %"));
 }
 
@@ -245,7 +245,7 @@ TEST_CASE("a call that reads as fast as memory gives is bound by bandwidth") {
     check_only(at_roof(10), {});  // far below the roof: something else is in the way
 }
 
-TEST_CASE("losses and busy time come to all of the workers' time") {
+TEST_CASE("losses and busy time add up to all worker time") {
     const Recording run = SyntheticRecording(3, 100)
                               .loop(0, 60)
                               .task(0, 0, 50, {.head = 0})

@@ -101,7 +101,7 @@ class Page(unittest.TestCase):
             self.assertEqual(document.count("input", type="radio"), 2)
             for line in run["diagnosis"] + [run["case"]]:
                 self.assertIn(line, document.texts["run"])
-            (self.assertIn if run["disturbed"] else self.assertNotIn)("Disturbed: other programs, or a slower core, took at least 21", document.texts["run"])
+            (self.assertIn if run["disturbed"] else self.assertNotIn)("Disturbed: other programs, or a slower core, cost at least 21", document.texts["run"])
             self.assertEqual(visit.dom.count(" (disturbed)</label>"), 1)
             for figure in ("speedup", "efficiency", "roofline"):
                 self.assertIn(figure, document.texts)

@@ -129,7 +129,7 @@ TEST_CASE("a run that others disturbed is marked in text, JSON and CSV; one that
     report.runs[1].disturbance = 0.125;
     report.runs[0].attempts = report.runs[1].attempts = 3;
     CHECK(profile_text(report.runs[1])
-              .find("  DISTURBED   other programs, or a slower core, took at least 12.5 % of the workers' time; the least "
+              .find("  DISTURBED   other programs, or a slower core, cost at least 12.5 % of worker time; the least "
                     "disturbed of 3 "
                     "measurements\n") != std::string::npos);
     CHECK(profile_text(report.runs[0]).find("  repeated    the least disturbed of 3 measurements") != std::string::npos);

@@ -15,7 +15,7 @@
 namespace headwise::tools {
 namespace {
 
-constexpr double kMatters = 0.05;        // of the workers' time: less is not told of
+constexpr double kMatters = 0.05;        // of worker time: smaller losses are not reported
 constexpr double kUnevenHeads = 1.5;     // times the median head's time
 constexpr double kMoreWork = 1.25;       // times the FLOPs: a head that takes longer for other reasons has no more keys
 constexpr double kSlowWorker = 1.25;     // times as long for the same work: floating clocks make 1.1
@@ -24,7 +24,7 @@ constexpr int kTasksToJudge = 3;         // of a worker, before its speed is jud
 constexpr double kLongestWakeUp = 2e-4;  // seconds: a sleeping thread takes some 50 us
 constexpr double kNearTheRoof = 0.7;     // of the read bandwidth
 
-/// A sentence, and the share of the workers' time that it puts down to others.
+/// A sentence, and the share of worker time that it attributes to other programs.
 struct Statement {
     Statement(std::string text_, double disturbance_ = 0) : text(std::move(text_)), disturbance(disturbance_) {}
 
@@ -148,8 +148,8 @@ Finding interrupted_tasks(const ProfiledRun& run, const ExpectedTimes& expected)
     if (share < kMatters) return {};
     const std::string tasks = count == 1 ? "1 task takes" : fmt::format("{} tasks take up to", count);
     return Statement(
-        fmt::format("interrupted: {} {:.1f}x as long as usual, {} of the workers' time: another program ran on the core meanwhile",
-                    tasks, worst, percent(share)),
+        fmt::format("interrupted: {} {:.1f}x as long as usual, {} of worker time: another program ran on the core meanwhile", tasks,
+                    worst, percent(share)),
         share);
 }
 
@@ -159,10 +159,9 @@ Finding late_workers(const ProfiledRun& run, const Losses& lost) {
     const double of_loop = latest.wake_up / static_cast<double>(run.recording.loops.size());
     const bool held = of_loop > kLongestWakeUp;
     return Statement(
-        fmt::format(
-            "waking up takes {} of the workers' time: worker {} waits {:.1f} us for its first task in a call of {:.1f} us{}",
-            percent(lost.wake_up), latest.worker, 1e6 * latest.wake_up, 1e6 * run.recording.seconds,
-            held ? ", so long that another program must hold its core" : ""),
+        fmt::format("waking up takes {} of worker time: worker {} waits {:.1f} us for its first task in a call of {:.1f} us{}",
+                    percent(lost.wake_up), latest.worker, 1e6 * latest.wake_up, 1e6 * run.recording.seconds,
+                    held ? "; such a long wait means another program has its core" : ""),
         held ? lost.wake_up : 0);
 }
 
@@ -171,14 +170,13 @@ Finding long_tail(const ProfiledRun& run, const Losses& lost) {
     const WorkerShare& first = *std::ranges::max_element(run.workers, {}, &WorkerShare::tail);
     const TaskRecord& last = *std::ranges::max_element(run.recording.tasks, {}, &TaskRecord::end_ns);
     return fmt::format(
-        "tail: {} of the workers' time passes after their last tasks: worker {} has nothing left for {:.1f} us, worker "
-        "{} ends last",
+        "tail: {} of worker time is after each worker's last task: worker {} is idle for {:.1f} us, worker {} finishes last",
         percent(lost.tail), first.worker, 1e6 * first.tail, last.worker);
 }
 
 Finding serial_part(const ProfiledRun& run, const Losses& lost) {
     if (run.recording.threads == 1 || lost.serial < kMatters) return {};
-    return fmt::format("{} of the call lie outside of the parallel loops: {:.1f} us", percent(lost.serial),
+    return fmt::format("{} of the call is outside parallel loops: {:.1f} us", percent(lost.serial),
                        1e6 * serial_seconds(run.recording));
 }
 
@@ -186,15 +184,15 @@ Finding unused_threads(const ProfiledRun& run, const Losses& lost) {
     if (lost.unused < kMatters) return {};
     int least = run.recording.threads;
     for (const RunRecord& loop : run.recording.loops) least = std::min(least, loop.workers);
-    return fmt::format("too little work for {} threads: only {} given any, as waking another costs more than it saves ({} unused)",
-                       run.recording.threads, least == 1 ? "1 is" : fmt::format("{} are", least), percent(lost.unused));
+    return fmt::format("too little work for {} threads: {} used, because waking another costs more than it saves ({} unused)",
+                       run.recording.threads, least, percent(lost.unused));
 }
 
 /// Tasks that take longer beside others than alone, and what the counters say about it.
 Finding slower_tasks(const ProfiledRun& run, const Losses& lost) {
     if (run.recording.threads == 1 || lost.slower < kMatters) return {};
     const Metrics& m = run.metrics;
-    std::string why = "the threads share clock, caches or memory, or other programs run beside them";
+    std::string why = "the threads share clock, caches or memory, or other programs run at the same time";
     if (run.roofline.by_bandwidth) why = "they share the bandwidth of memory or of a cache";
     if (m.ipc_scaling && m.frequency_scaling)
         why = fmt::format("instructions a cycle are {:.2f}x, the clock is {:.2f}x that of one thread", *m.ipc_scaling,
@@ -207,8 +205,8 @@ Finding at_the_bandwidth(const ProfiledRun& run) {
     const Roofline& roof = run.roofline;
     if (!roof.by_bandwidth || roof.read_rate() < kNearTheRoof * roof.read_gb_per_s) return {};
     return fmt::format(
-        "bound by bandwidth: reads {:.1f} of {:.1f} GB/s at {:.2g} FLOPs a byte; more workers help only as far as memory "
-        "gives more",
+        "bound by bandwidth: reads {:.1f} of {:.1f} GB/s at {:.2g} FLOPs a byte; more workers help only if memory "
+        "bandwidth grows with them",
         roof.read_rate(), roof.read_gb_per_s, roof.intensity);
 }
 
@@ -218,14 +216,14 @@ Finding largest_loss(const ProfiledRun& run, const Losses& lost) {
     const std::array<std::pair<double, const char*>, 6> all{{{lost.wake_up, "waking up"},
                                                              {lost.tail, "the tail (workers without tasks at the end)"},
                                                              {lost.drawing, "drawing tasks"},
-                                                             {lost.serial, "work outside of the parallel loops"},
+                                                             {lost.serial, "work outside parallel loops"},
                                                              {lost.unused, "threads without work"},
                                                              {lost.slower, "tasks that are slower than on one thread"}}};
     const auto& [most, name] = *std::ranges::max_element(all);
     if (most < kMatters)
         return fmt::format("balanced: no loss reaches {:.0f} %; the largest is {}, {}", 100 * kMatters, name,
                            percent(std::max(most, 0.0)));
-    return fmt::format("the largest loss is {}: {} of the workers' time", name, percent(most));
+    return fmt::format("the largest loss is {}: {} of worker time", name, percent(most));
 }
 
 }  // namespace

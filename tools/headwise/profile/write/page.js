@@ -34,7 +34,7 @@ function meter(...parts) {
 
 function diagnosis(run) {
   const lines = [...run.diagnosis];
-  if (run.disturbed) lines.unshift(`Disturbed: other programs, or a slower core, took at least ${percent(run.disturbance)} of the workers’ time${run.attempts > 1 ? `. This is the least disturbed of ${plural(run.attempts, "measurement")}` : ""}.`);
+  if (run.disturbed) lines.unshift(`Disturbed: other programs, or a slower core, cost at least ${percent(run.disturbance)} of worker time${run.attempts > 1 ? `. This is the least disturbed of ${plural(run.attempts, "measurement")}` : ""}.`);
   else if (run.attempts > 1) lines.push(`This is the least disturbed of ${plural(run.attempts, "measurement")} of the case.`);
   if (run.dropped > 0) lines.push(`${plural(run.dropped, "record")} did not fit into the buffer: timeline, heads and workers are incomplete.`);
   return lines.length === 0 ? null : element("section", { class: "card diagnosis", "aria-labelledby": "diagnosis-title" },
@@ -68,7 +68,7 @@ function efficiencies({ metrics }) {
   tree.classList.add("tree");
   return element("section", { class: "card", id: "efficiencies", "aria-labelledby": "efficiencies-title" }, element("h2", { id: "efficiencies-title" }, "Where the efficiency goes"),
     element("p", { class: "hint" }, "Each is the product of those indented below it."), tree,
-    superlinear ? element("p", { class: "hint" }, "Computation scaling is above 100 %: the tasks took less time in all than on one thread. So may the global efficiency be.") : null, counters);
+    superlinear ? element("p", { class: "hint" }, "Computation scaling is above 100 %: all tasks together took less time than on one thread. Global efficiency can then exceed 100 %, too.") : null, counters);
 }
 
 function headTable(run) {

@@ -163,11 +163,11 @@ function scaling(run, runs) {
   const last = series.filter(({ curve }) => curve.length).map(({ name, curve }) => `${name} ${percent(curve.at(-1).efficiency)}`).join(", ");
   const speedup = scalingChart(series, "Speed-up by number of workers. Its figures are in the table below.", (point) => point.speedup ?? point.workers * point.efficiency,
     times, (powers) => ({ log: true, domain: [0.9, powers.at(-1) * 1.1], ticks: powers.map((power) => [power, `${power}×`]), label: "speed-up" }));
-  const efficiency = scalingChart(series, `Parallel efficiency by number of workers. Foretold for the most workers: ${last || UNKNOWN}.`, (point) => Math.min(1.1, point.efficiency),
+  const efficiency = scalingChart(series, `Parallel efficiency by number of workers. Predicted for the most workers: ${last || UNKNOWN}.`, (point) => Math.min(1.1, point.efficiency),
     percent, () => ({ domain: [0, 1.1], ticks: [0, 0.2, 0.4, 0.6, 0.8, 1].map((share) => [share, `${100 * share} %`]), label: "parallel efficiency" }));
-  const rows = series.flatMap(({ name, curve, points }) => [...curve.map((point) => [name, "foretold", point]), ...points.map((point) => [name, "measured", point])]);
+  const rows = series.flatMap(({ name, curve, points }) => [...curve.map((point) => [name, "predicted", point]), ...points.map((point) => [name, "measured", point])]);
   return element("section", { class: "card", "aria-labelledby": "scaling-title" }, element("h2", { id: "scaling-title" }, "What more workers would do"),
-    element("p", { class: "hint" }, "Lines: foretold by handing the measured tasks to so many workers. Points: measured, in runs of the same case."), scalingLegend(series),
+    element("p", { class: "hint" }, "Lines: predicted by simulating the measured tasks on that many workers. Points: measured runs of the same case."), scalingLegend(series),
     element("div", { class: "columns" }, element("figure", { id: "speedup" }, speedup), element("figure", { id: "efficiency" }, efficiency)),
     element("details", {}, element("summary", {}, "The figures as a table"), element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures of the curves" },
       table([["schedule", "text"], ["", "text"], ["workers"], ["speed-up"], ["efficiency"]],

@@ -23,7 +23,7 @@ std::string duration(double seconds) {
 
 std::string disturbance_text(const ProfiledRun& run) {
     if (run.disturbed())
-        return fmt::format("  DISTURBED   other programs, or a slower core, took at least {:.1f} % of the workers' time{}\n",
+        return fmt::format("  DISTURBED   other programs, or a slower core, cost at least {:.1f} % of worker time{}\n",
                            100 * run.disturbance,
                            run.attempts > 1 ? fmt::format("; the least disturbed of {} measurements", run.attempts) : "");
     return run.attempts > 1 ? fmt::format("  repeated    the least disturbed of {} measurements of this case\n", run.attempts) : "";
