@@ -18,9 +18,13 @@
 namespace headwise {
 namespace {
 
+int checked_workers(int workers, const AttentionOptions& options) {
+    if (workers < 1) throw Error("workers is " + std::to_string(workers) + ": expected at least 1");
+    return options.max_threads > 0 ? std::min(options.max_threads, workers) : workers;
+}
+
 int planned_workers(const AttentionOptions& options) {
-    const int available = runtime::available_workers();
-    return options.max_threads > 0 ? std::min(options.max_threads, available) : available;
+    return checked_workers(runtime::available_workers(), options);
 }
 
 AttentionShape checked_plan(const AttentionShape& shape, const AttentionOptions& options) {
@@ -66,7 +70,7 @@ void AttentionPlan::run(const AttentionArguments& arguments, std::span<std::byte
     compute(shape_, options_, kernel_table(isa_), workers_, arguments, workspace);
 }
 
-AttentionExplanation AttentionPlan::explain(std::int64_t key_length) const {
+AttentionExplanation AttentionPlan::explain(std::int64_t key_length, std::optional<int> workers) const {
     AttentionShape shape = shape_;
     shape.key_length = key_length;
     check_shape(shape, options_, ShapeNames::of_shape());
@@ -78,15 +82,16 @@ AttentionExplanation AttentionPlan::explain(std::int64_t key_length) const {
     arguments.key = {nullptr, extents(shape.num_kv_heads, key_length, shape.head_dim), {}};
     arguments.value = {nullptr, extents(shape.num_kv_heads, key_length, shape.value_dim), {}};
     arguments.out = {nullptr, extents(shape.num_heads, shape.query_length, shape.value_dim), {}};
-    return explain(arguments);
+    return explain(arguments, workers);
 }
 
-AttentionExplanation AttentionPlan::explain(const AttentionArguments& arguments) const {
+AttentionExplanation AttentionPlan::explain(const AttentionArguments& arguments, std::optional<int> workers) const {
+    const int available = workers ? checked_workers(*workers, options_) : workers_;
     check_length_arguments(arguments);
     check_lengths(shape_, options_, arguments);
     const KernelTable& kernels = kernel_table(isa_);
-    return explain_attention({shape_, options_, arguments, kernels}, workspace_for(shape_, options_, kernels.attention, workers_),
-                             isa_, workers_);
+    return explain_attention({shape_, options_, arguments, kernels}, workspace_for(shape_, options_, kernels.attention, available),
+                             isa_, available);
 }
 
 void attention(const AttentionArguments& arguments, const AttentionOptions& options) {

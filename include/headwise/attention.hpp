@@ -28,7 +28,7 @@ struct Window {
 };
 
 /// The largest head and value dimension: 512 plus 64 for RoPE, as in absorbed multi-head latent attention. Up to this size, a
-/// worker's 64 query rows and their five partial states stay within 2 MiB, and so in its second-level cache.
+/// worker's scratch, 64 query rows and five partial states of them, stays within 2 MiB.
 inline constexpr std::int64_t kMaxHeadDim = 576;
 
 /// The sizes of one attention call. Query head h reads key/value head h / (num_heads / num_kv_heads). One query head per key/value
@@ -58,16 +58,16 @@ struct AttentionOptions {
     /// Rotates queries and keys by their positions before they are multiplied. Null: no rotation; use that for keys that are
     /// already rotated, such as keys appended to a KvCache with a table. Must outlive the plan.
     const RopeTable* rope = nullptr;
-    /// Whether calls may use AttentionArguments::shared_keys. Adds 8 bytes per query of each query head to the workspace.
+    /// Whether calls may use AttentionArguments::shared_keys. Adds 8 bytes per sequence and 8 per query of each query head to the
+    /// workspace.
     bool shared_prefix = false;
     std::optional<Isa> isa{};  ///< the kernels to run; default active_isa(). Must be available.
-    int max_threads = 0;       ///< at most this many tasks at once; 0: as many as the calling thread's task arena allows and
-                               ///< CpuInfo::cpu_quota can keep running
+    int max_threads = 0;       ///< at most this many tasks at once; 0: as many as the calling thread's task arena allows, in
+                               ///< one of oneTBB's default size at most CpuInfo::cpu_quota
     AttentionSchedule schedule = AttentionSchedule::automatic;
 };
 
-/// What limits a call, estimated from its arithmetic and its reads: below 4 FLOPs per byte, memory cannot keep any of today's
-/// machines busy.
+/// What is assumed to limit a call: its reads if it has fewer than 4 FLOPs per byte, otherwise its arithmetic.
 enum class AttentionLimit { compute, bandwidth };
 
 /// What a plan will do, and what it costs. If sequences differ, blocks and chunks are those of the largest.
@@ -100,8 +100,7 @@ struct AttentionExplanation {
 /// padded, packed or paged. With the same shared_keys, it does not matter which other sequences share them.
 class AttentionPlan {
   public:
-    /// Checks shape and options; throws Error. Plans for as many workers as the calling thread's task arena allows and
-    /// CpuInfo::cpu_quota can keep running.
+    /// Checks shape and options; throws Error. Plans for as many workers as AttentionOptions::max_threads says.
     HEADWISE_API explicit AttentionPlan(const AttentionShape& shape, const AttentionOptions& options = {});
 
     /// Bytes that run() needs, whatever the key lengths: below 2 MiB per worker, plus 128 bytes per sequence. options.shared_prefix
@@ -129,9 +128,11 @@ class AttentionPlan {
     }
 
     /// What run() would do: for the planned key length, for another one, or for given arguments (the data of tensors is not read).
+    /// With `workers`, what it would do if the plan had been made in a task arena of that many: the engine's own arithmetic, for
+    /// tools that predict.
     AttentionExplanation explain() const { return explain(shape_.key_length); }
-    HEADWISE_API AttentionExplanation explain(std::int64_t key_length) const;
-    HEADWISE_API AttentionExplanation explain(const AttentionArguments& arguments) const;
+    HEADWISE_API AttentionExplanation explain(std::int64_t key_length, std::optional<int> workers = {}) const;
+    HEADWISE_API AttentionExplanation explain(const AttentionArguments& arguments, std::optional<int> workers = {}) const;
 
     const AttentionShape& shape() const noexcept { return shape_; }
     const AttentionOptions& options() const noexcept { return options_; }

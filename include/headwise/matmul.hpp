@@ -23,8 +23,8 @@ struct MatmulOptions {
     float alpha = 1;  ///< c = epilogue(alpha * a * b + beta * c); 0: neither a nor b is read, and their data may be null
     float beta = 0;   ///< 0: c is not read and may hold anything
     Epilogue epilogue{};
-    int max_threads = 0;  ///< at most this many tasks at once; 0: as many as the calling thread's task arena allows and
-                          ///< CpuInfo::cpu_quota can keep running
+    int max_threads = 0;  ///< at most this many tasks at once; 0: as many as the calling thread's task arena allows, in
+                          ///< one of oneTBB's default size at most CpuInfo::cpu_quota
 };
 
 /// A matrix b [k, n], copied once into the layout that the kernels of one ISA read, for use as the right-hand side of many

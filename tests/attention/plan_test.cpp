@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tests/support/attention_case.hpp"
+#include "tests/support/error_message.hpp"
 
 namespace headwise::test {
 namespace {
@@ -39,6 +40,24 @@ TEST_CASE("the workspace stays below 2 MiB a worker, whatever the shape") {
                         }
         });
     }
+}
+
+TEST_CASE("explain() says for any number of workers what a plan made with that many would do") {
+    for (const std::int64_t queries : {1, 3, 50, 2000})
+        for (const std::int64_t keys : {10, 700, 20'000})
+            for (const int max_threads : {0, 3}) {
+                const AttentionShape shape{
+                    .num_heads = 6, .num_kv_heads = 3, .query_length = queries, .key_length = keys, .head_dim = 64};
+                const AttentionOptions options{.max_threads = max_threads};
+                const AttentionPlan here(shape, options);
+                for (const int workers : {1, 2, 5, 64}) {
+                    CAPTURE(workers);
+                    oneapi::tbb::task_arena arena(workers);
+                    const AttentionExplanation there = arena.execute([&] { return AttentionPlan(shape, options).explain(); });
+                    CHECK(here.explain(keys, workers).text() == there.text());
+                }
+            }
+    CHECK(message_of([] { AttentionPlan({.head_dim = 8}).explain(1, 0); }) == "workers is 0: expected at least 1");
 }
 
 TEST_CASE("the number of keys may grow under one plan, up to many more than planned") {

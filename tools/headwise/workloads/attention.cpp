@@ -63,8 +63,8 @@ class AttentionWorkload final : public Workload {
         return [this, plan] { plan.run(tensors_.query(), tensors_.key(), tensors_.value(), tensors_.out(), workspace_); };
     }
 
-    std::optional<AttentionExplanation> explain_attention() const override {
-        return AttentionPlan(tensors_.sizes.shape, options()).explain();
+    std::optional<AttentionExplanation> explain_attention(std::optional<int> workers) const override {
+        return AttentionPlan(tensors_.sizes.shape, options()).explain(tensors_.sizes.shape.key_length, workers);
     }
 
     Accuracy check() const override {

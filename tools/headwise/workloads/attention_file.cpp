@@ -97,7 +97,9 @@ class AttentionFileWorkload final : public Workload {
         return [this, scheduled] { scheduled.run(arguments(), workspace_); };
     }
 
-    std::optional<AttentionExplanation> explain_attention() const override { return explanation_; }
+    std::optional<AttentionExplanation> explain_attention(std::optional<int> workers) const override {
+        return workers ? plan(AttentionSchedule::automatic).explain(arguments(), workers) : explanation_;
+    }
 
     Accuracy check() const override { return {}; }
 

@@ -56,14 +56,14 @@ class LayerWorkload final : public Workload {
         };
     }
 
-    std::optional<AttentionExplanation> explain_attention() const override {
+    std::optional<AttentionExplanation> explain_attention(std::optional<int> workers) const override {
         const AttentionShape shape{.batch = sizes_.batch,
                                    .num_heads = sizes_.num_heads,
                                    .num_kv_heads = sizes_.num_kv_heads,
                                    .query_length = sizes_.length,
                                    .key_length = sizes_.length,
                                    .head_dim = sizes_.head_dim()};
-        return AttentionPlan(shape, {.causal = sizes_.causal}).explain();
+        return AttentionPlan(shape, {.causal = sizes_.causal}).explain(sizes_.length, workers);
     }
 
     Accuracy check() const override {

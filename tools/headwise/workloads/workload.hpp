@@ -35,7 +35,9 @@ class Workload {
     virtual std::function<void()> prepare_scheduled(AttentionSchedule schedule);
 
     /// How the engine cuts the attention in it, on the calling thread's arena; none where there is none.
-    virtual std::optional<AttentionExplanation> explain_attention() const { return std::nullopt; }
+    virtual std::optional<AttentionExplanation> explain_attention(std::optional<int> /*workers*/ = {}) const {
+        return std::nullopt;
+    }
 
     /// Compares what the last call left; runs the naive loops.
     virtual Accuracy check() const = 0;

@@ -101,6 +101,7 @@ TEST_CASE("heads that do not divide by the workers: heads alone against heads an
 TEST_CASE("few heads with one block each: their keys can be cut") {
     OneThreadCosts costs = one_thread_costs(alone(3, 1));
     costs.key_chunks = 8;
+    costs.divide = [](int workers) { return AttentionDivision{.workers = workers, .keys_split = true}; };
     const Recording run = SyntheticRecording(2, 15).loop(0, 15).task(0, 0, 15, {.head = 0}).task(1, 0, 15, {.head = 1});
     const auto lines = diagnosis(profiled(run, alone(3, 1)), alone(3, 1), costs).lines;
     CHECK(says(lines, "2 heads on 2 workers: heads alone can reach at most 75 %; with each block's keys in 8 parts 100 %"));

@@ -120,6 +120,7 @@ TEST_CASE("heads alone fill as many workers as there are heads; blocks of their 
 TEST_CASE("with few blocks for each worker their keys are cut") {
     OneThreadCosts costs = heads_of_blocks(4, 1);
     costs.key_chunks = 4;
+    costs.divide = [](int workers) { return AttentionDivision{.workers = workers, .keys_split = workers > 1}; };
     CHECK(predicted_seconds(costs, 1, AttentionSchedule::automatic) == Approx(4e-6));
     CHECK(predicted_seconds(costs, 8, AttentionSchedule::heads_queries) == Approx(1e-6));
     CHECK(predicted_seconds(costs, 8, AttentionSchedule::automatic) == Approx(0.5e-6));
@@ -129,7 +130,7 @@ TEST_CASE("with few blocks for each worker their keys are cut") {
 
 TEST_CASE("small work wakes no more workers than it is worth, and what is serial stays so") {
     OneThreadCosts costs = heads_of_blocks(16, 1);
-    costs.worth_workers = 2.9;
+    costs.divide = [](int workers) { return AttentionDivision{.workers = std::min(workers, 2)}; };
     costs.serial_seconds = 1e-6;
     for (const int workers : {2, 8, 256}) CHECK(predicted_seconds(costs, workers, AttentionSchedule::heads) == Approx(9e-6));
 }

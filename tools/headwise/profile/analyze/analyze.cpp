@@ -9,10 +9,6 @@
 namespace headwise::tools {
 namespace {
 
-// As in engine/attention/schedule.cpp: work that is worth waking one more worker for.
-constexpr double kFlopsOfWorker = 2e6;
-constexpr double kBytesOfWorker = 2e5;
-
 Roofline roofline_of(const RecordedRun& run, const Workload& workload) {
     return roofline(workload.flops(), workload.read_bytes(), run.median.seconds, run.yardsticks.fma_gflops,
                     run.yardsticks.read_gb_per_s);
@@ -22,7 +18,10 @@ OneThreadCosts costs_of(std::span<const RecordedRun> recorded, const Workload& w
     OneThreadCosts costs = one_thread_costs(recorded.front().median, recorded.front().task_seconds);
     if (const std::optional<AttentionExplanation> attention = workload.explain_attention()) {
         costs.key_chunks = attention->key_chunks;
-        costs.worth_workers = std::max(attention->flops / kFlopsOfWorker, attention->bytes / kBytesOfWorker);
+        costs.divide = [&workload](int available) {
+            const AttentionExplanation divided = *workload.explain_attention(available);
+            return AttentionDivision{.workers = divided.workers, .keys_split = divided.keys_split};
+        };
     }
     const RecordedRun& widest = *std::ranges::max_element(recorded, {}, [](const RecordedRun& run) { return run.setting.threads; });
     if (const Roofline roof = roofline_of(widest, workload); roof.by_bandwidth) costs.bandwidth = 1e9 * roof.read_gb_per_s;

@@ -14,8 +14,7 @@ namespace {
 using Task = OneThreadCosts::Task;
 using Loop = OneThreadCosts::Loop;
 
-// As the engine has them (engine/attention/schedule.cpp, engine/matmul/blocking.cpp).
-constexpr std::size_t kEnoughTasksOfWorker = 4;  // with fewer blocks for each worker, chunks of keys become tasks
+// As the engine has them (engine/matmul/blocking.cpp).
 constexpr double kProductFlopsOfWorker = 1 << 21;
 constexpr int kProductTasksOfWorker = 8;
 
@@ -56,11 +55,10 @@ std::vector<Task> split(const std::vector<Task>& tasks, std::int64_t chunks) {
     return result;
 }
 
-std::vector<Task> attention_tasks(const OneThreadCosts& costs, const Loop& loop, int workers, AttentionSchedule schedule) {
+std::vector<Task> attention_tasks(const OneThreadCosts& costs, const Loop& loop, const AttentionDivision& division,
+                                  AttentionSchedule schedule) {
     if (schedule == AttentionSchedule::heads) return merged(loop.tasks);
-    const bool few = workers > 1 && loop.tasks.size() < kEnoughTasksOfWorker * static_cast<std::size_t>(workers);
-    return schedule == AttentionSchedule::automatic && few && costs.key_chunks > 1 ? split(loop.tasks, costs.key_chunks)
-                                                                                   : loop.tasks;
+    return schedule == AttentionSchedule::automatic && division.keys_split ? split(loop.tasks, costs.key_chunks) : loop.tasks;
 }
 
 std::vector<Task> product_tasks(const Loop& loop, int workers) {
@@ -82,9 +80,10 @@ double flops_of(const Loop& loop) {
 }
 
 double loop_seconds(const OneThreadCosts& costs, const Loop& loop, int available, AttentionSchedule schedule) {
-    const double worth = loop.of_heads ? costs.worth_workers : flops_of(loop) / kProductFlopsOfWorker;
-    const int workers = bounded_workers(worth, available);
-    const std::vector<Task> tasks = loop.of_heads ? attention_tasks(costs, loop, workers, schedule) : product_tasks(loop, workers);
+    AttentionDivision division{.workers = bounded_workers(flops_of(loop) / kProductFlopsOfWorker, available)};
+    if (loop.of_heads) division = costs.divide(available);
+    const int workers = division.workers;
+    const std::vector<Task> tasks = loop.of_heads ? attention_tasks(costs, loop, division, schedule) : product_tasks(loop, workers);
     std::vector<SimulatedTask> simulated;
     simulated.reserve(tasks.size());
     for (const Task& task : tasks) simulated.push_back({task.seconds, task.seconds > 0 ? task.bytes / task.seconds : 0});
@@ -133,7 +132,8 @@ double filled_share(const OneThreadCosts& costs, int workers, AttentionSchedule 
     for (const Loop& loop : costs.loops) {
         if (!loop.of_heads) continue;
         std::vector<SimulatedTask> tasks;
-        for (const Task& task : attention_tasks(costs, loop, workers, schedule)) tasks.push_back({.seconds = task.seconds});
+        for (const Task& task : attention_tasks(costs, loop, costs.divide(workers), schedule))
+            tasks.push_back({.seconds = task.seconds});
         busy += simulate(tasks, 1);
         seconds += simulate(tasks, workers);
     }

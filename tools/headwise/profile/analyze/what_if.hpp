@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <vector>
@@ -8,6 +9,12 @@
 #include "profile/record/recording.hpp"
 
 namespace headwise::tools {
+
+/// What the engine decides (AttentionPlan::explain): how many workers it wakes, and whether ranges of a block's keys are tasks.
+struct AttentionDivision {
+    int workers = 1;
+    bool keys_split = false;
+};
 
 /// A call as one thread ran it: what any number of workers would make of it. docs/profile.md has the rules and their limits.
 struct OneThreadCosts {
@@ -20,10 +27,11 @@ struct OneThreadCosts {
         std::vector<Task> tasks;  ///< in the order in which they are drawn; where of heads, one for each block of a head's rows
     };
     std::vector<Loop> loops;
-    double serial_seconds = 0;                                       ///< outside of all tasks
-    std::int64_t key_chunks = 1;                                     ///< parts that attention can cut the keys of a block into
-    double worth_workers = std::numeric_limits<double>::infinity();  ///< no more of them are woken for attention
-    double bandwidth = std::numeric_limits<double>::infinity();      ///< bytes a second that all workers share
+    double serial_seconds = 0;    ///< outside of all tasks
+    std::int64_t key_chunks = 1;  ///< parts that attention can cut the keys of a block into
+    /// How the engine divides attention among so many workers: all of them, in whole blocks, unless told otherwise.
+    std::function<AttentionDivision(int)> divide = [](int workers) { return AttentionDivision{.workers = workers}; };
+    double bandwidth = std::numeric_limits<double>::infinity();  ///< bytes a second that all workers share
 };
 
 /// The costs as a recording on one thread has them. `seconds`, if not empty, are those of its tasks, in their order.
