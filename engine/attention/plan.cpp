@@ -63,7 +63,9 @@ AttentionPlan::AttentionPlan(const AttentionShape& shape, const AttentionOptions
       workspace_bytes_(workspace_for(shape_, options_, kernel_table(isa_).attention, workers_).bytes()) {}
 
 void AttentionPlan::run(const AttentionArguments& arguments, std::span<std::byte> workspace) const {
-    check_call(shape_, options_, tensors_of(arguments), arguments);
+    const std::span scratch(reinterpret_cast<const std::uint8_t*>(workspace.data()), workspace.size());
+    const CheckedView written = checked_view("workspace", scratch);
+    check_call(shape_, options_, tensors_of(arguments), arguments, {&written, 1});
     if (workspace.size() < workspace_bytes_)
         throw Error("workspace.size() is " + std::to_string(workspace.size()) +
                     ", expected at least workspace_bytes() = " + std::to_string(workspace_bytes_));

@@ -53,6 +53,8 @@ void check_top(const AttentionWeights& results) {
 }  // namespace
 
 ChosenRows::ChosenRows(const AttentionShape& shape, const AttentionWeightsRequest& request) : shape_(shape), request_(request) {
+    checked_view("request.heads", request.heads);
+    checked_view("request.queries", request.queries);
     check_choice("request.heads", request.heads, shape.num_heads);
     check_choice("request.queries", request.queries, shape.query_length);
 }
@@ -68,6 +70,10 @@ void check_weights(const AttentionShape& shape, const AttentionOptions& options,
     add("top_weights", results.top_weights, true);
     add("top_keys", results.top_keys, true);
     add("key_means", results.key_means, false);
+    const CheckedView read[] = {checked_view("request.heads", chosen.request().heads),
+                                checked_view("request.queries", chosen.request().queries)};
+    for (const CheckedView& result : std::span(written).first(count))
+        for (const CheckedView& array : read) check_apart(result, array);
     check_top(results);
     check_call(shape, options, tensors, a, std::span(written).first(count));
     std::int64_t keys = 0;

@@ -19,6 +19,7 @@ class ChosenRows {
     /// Throws Error unless both lists are ascending indices of heads and queries.
     ChosenRows(const AttentionShape& shape, const AttentionWeightsRequest& request);
 
+    const AttentionWeightsRequest& request() const { return request_; }
     std::int64_t heads() const { return request_.heads.empty() ? shape_.num_heads : std::ssize(request_.heads); }
     std::int64_t queries() const { return request_.queries.empty() ? shape_.query_length : std::ssize(request_.queries); }
 

@@ -31,7 +31,8 @@ void check_extents(const Destination& to, std::int64_t batch, const TensorView<f
     check_extent(to.name, to.tokens, 3, to.cache.extent[3], "the last extent of its cache");
 }
 
-void check_memory(const std::array<Destination, 2>& both) {
+void check_memory(const std::array<Destination, 2>& both, std::span<std::int32_t> lengths) {
+    const CheckedView counts = checked_view("lengths", lengths);
     std::array<CheckedView, 2> caches, tokens;
     for (std::size_t i = 0; i < 2; ++i) {
         caches[i] = checked_view(both[i].cache_name, both[i].cache);
@@ -41,6 +42,8 @@ void check_memory(const std::array<Destination, 2>& both) {
         check_no_self_overlap(both[i].cache_name, both[i].cache);
     }
     check_apart(caches[0], caches[1]);
+    for (const auto& views : {caches, tokens})
+        for (const CheckedView& view : views) check_apart(counts, view);
     for (const CheckedView& cache : caches)
         for (const CheckedView& read : tokens) check_apart(cache, read);
 }
@@ -68,7 +71,7 @@ void append_in_place(const TensorView<float, 4>& key_cache, const TensorView<flo
     const std::array<Destination, 2> both{Destination{"key_cache", key_cache, "key", key},
                                           Destination{"value_cache", value_cache, "value", value}};
     for (const Destination& to : both) check_extents(to, static_cast<std::int64_t>(lengths.size()), key_cache, key);
-    check_memory(both);
+    check_memory(both, lengths);
     check_rope_dims(rope, key.extent[3]);
     const std::int64_t tokens = key.extent[2];
     check_lengths(lengths, key_cache.extent[2], tokens, rope);

@@ -168,7 +168,7 @@ AttentionShape shape_of(const CallTensors& tensors, const AttentionArguments& a)
                          .head_dim = tensors.query.extent[3],
                          .value_dim = tensors.value.rank > 0 ? tensors.value.extent[3] : tensors.query.extent[3]};
     const PrefixSums& sums = a.cumulative_query_lengths;
-    if (sums.empty()) return shape;
+    if (sums.empty() || !sums.bytes().data()) return shape;
     shape.batch = static_cast<std::int64_t>(sums.size()) - 1;
     shape.query_length = 0;
     // check_lengths() refuses sums that fall or go beyond the tensor, by name; their differences may exceed 64 bits.

@@ -1,5 +1,6 @@
 #include <string>
 
+#include "engine/contract/argument_list.hpp"
 #include "engine/contract/check_arguments.hpp"
 #include "engine/contract/check_numbers.hpp"
 #include "engine/contract/check_shape.hpp"
@@ -49,6 +50,9 @@ void check_sums(const char* name, const PrefixSums& sums, std::int64_t batch, st
 }  // namespace
 
 void check_length_arguments(const AttentionArguments& a) {
+    for_each_rule(a, [](const Argument& argument, const auto& x) {
+        if (is_given(x) && !as_any(x).data) throw Error(std::string(argument.name) + ".data is null: expected its elements");
+    });
     if (is_ragged(a) && !a.query_lengths.empty())
         throw Error("query_lengths and cumulative_query_lengths are both given: expected one of them");
     if (!a.key_lengths.empty() && !a.cumulative_key_lengths.empty())

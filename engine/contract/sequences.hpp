@@ -75,11 +75,11 @@ inline std::int64_t first_tree_key(const AttentionArguments& a, const Sequence& 
 /// The rules about positions for one sequence: which keys a query sees before masks apply.
 class PositionRules {
   public:
-    /// All queries see the keys at positions below `prefix`.
+    /// All queries see the keys at positions below `prefix`; 0: there are none.
     PositionRules(const AttentionOptions& options, const Positions& positions, std::int64_t keys, std::int64_t prefix)
         : causal_(options.causal != Causal::none),
           keys_(keys),
-          prefix_(causal_ ? std::max<std::int64_t>(prefix - positions.first_key, 0) : 0),
+          prefix_(causal_ && prefix > 0 ? std::max<std::int64_t>(prefix - positions.first_key, 0) : 0),
           offset_(positions.offset()),
           left_(bound(options.window.left)),
           right_(bound(options.window.right)) {}

@@ -30,7 +30,7 @@ Visibility::KeyRange Visibility::position_rules_allow(std::int64_t b, std::int64
     KeyRange range{0, keys};
     if (options_.causal != Causal::none) {
         const std::int64_t prefix = rules_.prefix_lengths.empty() ? 0 : rules_.prefix_lengths[static_cast<std::size_t>(b)];
-        range.end = std::clamp<std::int64_t>(std::max(position + 1, prefix - first), 0, keys);
+        range.end = std::clamp<std::int64_t>(prefix > 0 ? std::max(position + 1, prefix - first) : position + 1, 0, keys);
     }
     // Compared so that a bound may be as large as its type: position - left and position + right could overflow.
     const auto [left, right] = options_.window;

@@ -117,7 +117,7 @@ struct AttentionArguments {
     TensorView<const std::uint8_t, 4> mask_bits{};
     BlockMask block_mask{};
     /// [batch]: all queries of sequence b see the keys at positions below prefix_lengths[b], whatever options.causal says ("prefix
-    /// LM").
+    /// LM"); 0: no such keys, also if positions start below 0.
     std::span<const std::int32_t> prefix_lengths{};
     /// [batch or 1, query_length]: the queries are nodes of a tree. Each entry is the index of the query's parent, which comes
     /// before it; -1 marks a root. The nodes are the sequence's last keys. With first_query_positions they are the keys at the

@@ -148,6 +148,61 @@ TEST_CASE("a workspace that is too small by one byte, or empty") {
     }
 }
 
+TEST_CASE("a workspace that is not apart from everything else") {
+    const AttentionShape shape{.query_length = 3, .key_length = 5, .head_dim = 8};
+    const AttentionPlan plan(shape);
+    std::vector<float> memory(4 * plan.workspace_bytes() / sizeof(float) + 1000, 0.5f);
+    std::vector<float> query(24), key(40), value(40), out(24, -7.0f);
+    const auto sound = [&] {
+        return AttentionArguments{.query = bhsd<const float>(query.data(), 1, 1, 3, 8),
+                                  .key = bhsd<const float>(key.data(), 1, 1, 5, 8),
+                                  .value = bhsd<const float>(value.data(), 1, 1, 5, 8),
+                                  .out = bhsd(out.data(), 1, 1, 3, 8)};
+    };
+    const std::span workspace = std::as_writable_bytes(std::span(memory)).first(plan.workspace_bytes());
+    const auto check = [&](const char* name, const AttentionArguments& arguments) {
+        check_message(message_of([&] { plan.run(arguments, workspace); }), {"workspace", name, "overlaps"});
+    };
+    AttentionArguments a = sound();
+    CHECK(message_of([&] { plan.run(a, workspace); }) == kNoError);
+    std::ranges::fill(memory, 0.5f);
+    a.query.data = memory.data();
+    check("query", a);
+    a = sound(), a.key.data = memory.data() + 4;
+    check("key", a);
+    a = sound(), a.value.data = memory.data() + workspace.size() / sizeof(float) - 1;
+    check("value", a);
+    a = sound(), a.out.data = memory.data();
+    check("out", a);
+    a = sound(), a.scales = {memory.data(), 1};
+    check("scales", a);
+    a = sound(), a.mask = {reinterpret_cast<const std::uint8_t*>(memory.data()), {1, 1, 1, 5}};
+    check("mask", a);
+    check_message(message_of([&] { plan.run(sound(), {static_cast<std::byte*>(nullptr), plan.workspace_bytes()}); }),
+                  {"workspace.data is null"});
+}
+
+TEST_CASE("arrays of lengths without data") {
+    std::vector<float> x(64);
+    AttentionArguments a{.query = bhsd<const float>(x.data(), 1, 1, 1, 8),
+                         .key = bhsd<const float>(x.data() + 8, 1, 1, 2, 8),
+                         .value = bhsd<const float>(x.data() + 24, 1, 1, 2, 8),
+                         .out = bhsd(x.data() + 40, 1, 1, 1, 8)};
+    const std::span<const std::int32_t> narrow(static_cast<const std::int32_t*>(nullptr), 1);
+    const std::span<const std::int64_t> wide(static_cast<const std::int64_t*>(nullptr), 1);
+    AttentionArguments b = a;
+    b.key_lengths = narrow;
+    check_message(message_of([&] { attention(b); }), {"key_lengths.data is null"});
+    b = a, b.query_lengths = narrow;
+    check_message(message_of([&] { attention(b); }), {"query_lengths.data is null"});
+    b = a, b.prefix_lengths = narrow;
+    check_message(message_of([&] { attention(b); }), {"prefix_lengths.data is null"});
+    b = a, b.first_key_positions = wide;
+    check_message(message_of([&] { attention(b); }), {"first_key_positions.data is null"});
+    b = a, b.cumulative_query_lengths = wide;
+    check_message(message_of([&] { attention(b); }), {"cumulative_query_lengths.data is null"});
+}
+
 TEST_CASE("null data is fine where there are no elements, and the stride of an axis of extent 1 means nothing") {
     const AttentionTensors tensors(kCase);
     AttentionViews views = tensors.views();

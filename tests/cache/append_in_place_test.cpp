@@ -152,5 +152,20 @@ TEST_CASE("every mistake is named, and nothing is written") {
     }
 }
 
+TEST_CASE("lengths, which are written, are apart from caches and tokens") {
+    std::vector<float> memory(400, 7.0f);
+    const auto append = [&](float* lengths) {
+        std::fill_n(lengths, 2, 0.0f);
+        append_in_place(bhsd(memory.data(), 2, 1, 4, 4), bhsd(memory.data() + 100, 2, 1, 4, 4),
+                        {reinterpret_cast<std::int32_t*>(lengths), 2}, bhsd<const float>(memory.data() + 200, 2, 1, 2, 4),
+                        bhsd<const float>(memory.data() + 300, 2, 1, 2, 4));
+    };
+    check_error([&] { append(memory.data() + 3); }, {"lengths overlaps key_cache"});
+    check_error([&] { append(memory.data() + 100); }, {"lengths overlaps value_cache"});
+    check_error([&] { append(memory.data() + 210); }, {"lengths overlaps key"});
+    check_error([&] { append(memory.data() + 314); }, {"lengths overlaps value"});
+    CHECK(message_of([&] { append(memory.data() + 350); }) == kNoError);
+}
+
 }  // namespace
 }  // namespace headwise::test

@@ -228,15 +228,17 @@ TEST_CASE_TEMPLATE("what a query sees and ALiBi adds follows from positions, whe
         for (T& weight : weights) weight = weight > 0 ? 1 : 0;
         return weights;
     };
-    // Queries at 100, 101, 102; keys at 99 .. 102, and at 102 .. 105.
-    for (const Causal causal : {Causal::top_left, Causal::bottom_right}) {
-        CHECK(seen_of({.causal = causal}, 100, 99) == std::vector<T>{1, 1, 0, 0,  //
-                                                                     1, 1, 1, 0,  //
-                                                                     1, 1, 1, 1});
-        CHECK(seen_of({.causal = causal}, 100, 102) == std::vector<T>{0, 0, 0, 0,  //
-                                                                      0, 0, 0, 0,  //
-                                                                      1, 0, 0, 0});
-    }
+    // Queries at 0, 1, 2 from some position on; keys at -1 .. 2, and at 2 .. 5.
+    for (const Causal causal : {Causal::top_left, Causal::bottom_right})
+        for (const std::int64_t shift : {100, 0, -1, -2, -160}) {
+            CAPTURE(shift);
+            CHECK(seen_of({.causal = causal}, shift, shift - 1) == std::vector<T>{1, 1, 0, 0,  //
+                                                                                  1, 1, 1, 0,  //
+                                                                                  1, 1, 1, 1});
+            CHECK(seen_of({.causal = causal}, shift, shift + 2) == std::vector<T>{0, 0, 0, 0,  //
+                                                                                  0, 0, 0, 0,  //
+                                                                                  1, 0, 0, 0});
+        }
     CHECK(seen_of({.window = {.left = 1, .right = 0}}, -100, -102) == std::vector<T>{0, 1, 1, 0,  //
                                                                                      0, 0, 1, 1,  //
                                                                                      0, 0, 0, 1});

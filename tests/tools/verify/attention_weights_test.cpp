@@ -232,6 +232,14 @@ TEST_CASE("what does not fit is refused before anything is written") {
     results = sweep.views;
     results.weights.data = q.data();
     test::check_message(message({}, {.weights = {q.data(), {1, 2, 3, 5}}}), {"weights overlaps query"});
+    const auto* chosen = reinterpret_cast<const std::int32_t*>(sweep.top_keys.data());
+    std::ranges::fill(sweep.top_keys, 0);
+    test::check_message(message({.heads = {chosen, 1}},
+                                {.top_weights = {out.data(), {1, 1, 3, 2}}, .top_keys = {sweep.top_keys.data(), {1, 1, 3, 2}}}),
+                        {"top_keys overlaps request.heads"});
+    test::check_message(message({.queries = {chosen, 1}},
+                                {.top_weights = {out.data(), {1, 2, 1, 2}}, .top_keys = {sweep.top_keys.data(), {1, 2, 1, 2}}}),
+                        {"top_keys overlaps request.queries"});
     a.log_sum_exp.extent[2] = 2;
     test::check_message(message({}, sweep.views), {"log_sum_exp.extent[2] is 2", "expected 3"});
     CHECK(std::ranges::all_of(sweep.weights, [](float x) { return std::isnan(x); }));

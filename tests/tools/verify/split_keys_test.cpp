@@ -13,6 +13,8 @@
 #include "headwise/merge_states.hpp"
 #include "tests/support/bound_use.hpp"
 #include "tests/support/random_numbers.hpp"
+#include "tests/support/same_floats.hpp"
+#include "tests/support/strided_tensor.hpp"
 #include "verify/random_attention.hpp"
 
 namespace headwise::tools {
@@ -217,6 +219,46 @@ TEST_CASE("the merged results of any parts of the keys are attention over all of
     }
     CHECK(split > cases / 2);
     std::printf("%d random calls in two parts: %s\n", split, most.text().c_str());
+}
+
+/// All results, in the order of their indices.
+std::vector<float> results_of(const AttentionArguments& arguments, const AttentionOptions& options) {
+    attention(arguments, options);
+    std::vector<float> all;
+    const auto add = [&](const auto& view) {
+        test::for_each_element(view.extent, [&](auto... index) { all.push_back(test::element(view, index...)); });
+    };
+    add(arguments.out);
+    return all;
+}
+
+TEST_CASE("without RoPE and a prefix only distances count: positions that all start elsewhere change no bit") {
+    const int cases = test::test_cases(kCases) / 4;
+    int shifted = 0;
+    for (int i = 0; i < cases; ++i) {
+        const std::uint64_t seed = test::test_seed() + static_cast<std::uint64_t>(i);
+        INFO(test::reproduction(seed));
+        const RandomAttention call(seed, 0, 3e5, RandomAttention::FirstPositions::none);
+        const AttentionArguments& a = call.arguments;
+        const bool top_left = call.options.causal == Causal::top_left ||
+                              (call.options.causal == Causal::none && call.options.alignment == Alignment::top_left);
+        if (call.options.rope || !a.prefix_lengths.empty() || (a.tree_parents.data && top_left)) continue;
+        ++shifted;
+        const std::vector<float> unmoved = results_of(a, call.options);
+        for (const std::int64_t shift : {std::int64_t{-1}, std::int64_t{-1000}, std::int64_t{1} << 39, -(std::int64_t{1} << 39)}) {
+            std::vector<std::int64_t> first_queries, first_keys;
+            for (std::int64_t b = 0; b < call.shape.batch; ++b) {
+                first_keys.push_back(shift);
+                first_queries.push_back(shift + (top_left ? 0 : keys_of(a, b) - queries_of(a, b)));
+            }
+            AttentionArguments moved = a;
+            moved.first_key_positions = first_keys;
+            CHECK_MESSAGE(test::same_values(unmoved, results_of(moved, call.options)), shift, ": ", call.text());
+            moved.first_query_positions = first_queries;
+            CHECK_MESSAGE(test::same_values(unmoved, results_of(moved, call.options)), shift, ": ", call.text());
+        }
+    }
+    CHECK(shifted > cases / 2);
 }
 
 }  // namespace
