@@ -81,7 +81,8 @@ CheckedView checked_view(const char* name, const AnyTensor& view) {
     if (reach.empty) return {name, view, {}};
     if (reach.overflow)
         throw Error(axis_text(name, "extent", reach.axis, view.extent[reach.axis]) + " and " +
-                    axis_text(name, "stride", reach.axis, view.stride[reach.axis]) + ": the addresses exceed 64 bits");
+                        axis_text(name, "stride", reach.axis, view.stride[reach.axis]) + ": the addresses exceed 64 bits",
+                    ErrorKind::memory);
     if (!view.data)
         throw Error(std::string(name) + ".data is null: expected " + std::to_string(view.extent[0]) + " x ... elements");
     const auto size = static_cast<std::int64_t>(element_bytes(view.type));

@@ -43,7 +43,8 @@ struct BlockMask {
 /// not apply. Rules compose: a key is seen if every rule allows it.
 ///
 /// query, key, value and out are [batch, heads, length, dim], in this order, with any strides; the last one is 1. Where a shape
-/// says "or 1", an extent of 1 is repeated. A stride of 0 repeats any extent of an input. Repeated data is not copied.
+/// says "or 1", an extent of 1 is repeated. A stride of 0 repeats any extent of an input but the last one, along which elements are
+/// adjacent. Repeated data is not copied.
 ///
 /// A logit is computed in this order: scale * <query, key>; softcap; score function; + bias, + ALiBi; masks. Causal, window,
 /// prefix, ALiBi and RoPE use positions. Key j is at position j. Query i is at i + (keys of the sequence - queries of the
