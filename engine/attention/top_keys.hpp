@@ -8,8 +8,8 @@
 
 namespace headwise {
 
-/// The k largest weights of a row and their keys, as integers in descending order. The high bits are those of the weight, which
-/// sort like the weights because these are not negative. The low bits are those of the key, inverted, so that of equal weights the
+/// The k largest weights of a row and their keys, as integers in descending order. The high bits hold the weight; they
+/// sort like the weights because these are not negative. The low bits hold the key, inverted, so that of equal weights the
 /// earliest key comes first. 0: no weight yet. A view of k integers that it does not own.
 class TopKeys {
   public:

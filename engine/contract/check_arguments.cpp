@@ -94,12 +94,12 @@ void check_axis(const char* name, const AnyTensor& view, std::size_t i, const Ex
                 expected.meaning);
 }
 
-/// An array: its size is an extent.
-void check_array(const Argument& argument, const AnyTensor& array, const CallSizes& sizes) {
-    if (argument.axes[0].axis == Axis::any) return;  // checked with the lengths it holds
-    const ExpectedExtent expected = sizes.of(argument.axes[0].axis);
-    check_size(argument.name, static_cast<std::size_t>(array.extent[0]), expected.value,
-               argument.axes[0].axis == Axis::heads ? "one for each query head" : "one for each sequence of the batch");
+/// An array with one number per query head. check_lengths() has checked the sizes of arrays of lengths.
+CheckedView checked_array(const Argument& argument, const AnyTensor& array, const CallSizes& sizes) {
+    if (argument.role != Role::lengths)
+        check_size(argument.name, static_cast<std::size_t>(array.extent[0]), sizes.of(argument.axes[0].axis).value,
+                   "one for each query head");
+    return checked_view(argument.name, array);
 }
 
 /// Extents, strides and addresses.
@@ -127,7 +127,6 @@ void check_sizes(const AttentionShape& shape, const CallTensors& tensors, const 
     if (!is_ragged(a)) check_extent("query", tensors.query, 2, shape.query_length, "the queries of the plan");
     if (tensors.key.extent[2] > kMaxLength) check_range("key.extent[2]", -1, tensors.key.extent[2], 0, kMaxLength, "keys");
     if (tensors.value.rank == 0) return;
-    if (is_paged(a)) check_extent("value", tensors.value, 0, tensors.key.extent[0], "the pages of key");
     if (tensors.value.extent[2] != tensors.key.extent[2])
         throw Error("key.extent[2] is " + std::to_string(tensors.key.extent[2]) + ", value.extent[2] is " +
                     std::to_string(tensors.value.extent[2]) + ": the number of keys must match");
@@ -201,9 +200,8 @@ void check_call(const AttentionShape& shape, const AttentionOptions& options, co
         if (!is_given(x)) return;
         sizes.find_longest();
         const AnyTensor view = as_any(x);
-        if (view.rank == 1) check_array(argument, view, sizes);
         check_apart_from(written.all(),
-                         view.rank == 1 ? checked_view(argument.name, view) : checked_argument(argument, view, sizes, rows));
+                         view.rank == 1 ? checked_array(argument, view, sizes) : checked_argument(argument, view, sizes, rows));
     });
     check_values(shape, options, tensors, a);
 }

@@ -10,19 +10,13 @@
 namespace headwise {
 namespace {
 
-/// Checks each length of the batch, if there are any.
-void check_each_length(const char* name, std::span<const std::int32_t> lengths, std::int64_t batch, std::int64_t most,
-                       const char* meaning) {
-    if (lengths.empty()) return;
-    check_size(name, lengths.size(), batch, "one for each sequence of the batch");
-    for (std::int64_t b = 0; b < batch; ++b) check_range(name, b, lengths[static_cast<std::size_t>(b)], 0, most, meaning);
-}
-
-void check_first_positions(const char* name, std::span<const std::int64_t> positions, std::int64_t batch) {
-    if (positions.empty()) return;
-    check_size(name, positions.size(), batch, "one for each sequence of the batch");
-    for (std::int64_t b = 0; b < batch; ++b)
-        check_range(name, b, positions[static_cast<std::size_t>(b)], -kMaxLength, kMaxLength, "a position");
+/// Checks the number of each sequence, if they are given.
+template <class T>
+void check_each(const char* name, std::span<const T> numbers, std::int64_t batch, std::int64_t low, std::int64_t high,
+                const char* meaning) {
+    if (numbers.empty()) return;
+    check_size(name, numbers.size(), batch, "one for each sequence of the batch");
+    for (std::int64_t b = 0; b < batch; ++b) check_range(name, b, numbers[static_cast<std::size_t>(b)], low, high, meaning);
 }
 
 void check_sums(const char* name, const PrefixSums& sums, std::int64_t batch, std::int64_t total, std::int64_t longest,
@@ -77,12 +71,11 @@ void check_lengths(const AttentionShape& shape, const AttentionOptions& options,
             check_sums("cumulative_key_lengths", a.cumulative_key_lengths, shape.batch, a.key.extent[2], kMaxLength,
                        "key.extent[2]");
     }
-    check_each_length("query_lengths", a.query_lengths, shape.batch, shape.query_length, "the queries of the tensor");
-    check_each_length("key_lengths", a.key_lengths, shape.batch, is_paged(a) ? kMaxLength : a.key.extent[2],
-                      "the keys of the tensor");
-    check_each_length("prefix_lengths", a.prefix_lengths, shape.batch, kMaxLength, "keys");
-    check_first_positions("first_query_positions", a.first_query_positions, shape.batch);
-    check_first_positions("first_key_positions", a.first_key_positions, shape.batch);
+    check_each("query_lengths", a.query_lengths, shape.batch, 0, shape.query_length, "the queries of the tensor");
+    check_each("key_lengths", a.key_lengths, shape.batch, 0, is_paged(a) ? kMaxLength : a.key.extent[2], "the keys of the tensor");
+    check_each("prefix_lengths", a.prefix_lengths, shape.batch, 0, kMaxLength, "keys");
+    check_each("first_query_positions", a.first_query_positions, shape.batch, -kMaxLength, kMaxLength, "a position");
+    check_each("first_key_positions", a.first_key_positions, shape.batch, -kMaxLength, kMaxLength, "a position");
     if (a.shared_keys == 0) return;
     check_range("shared_keys", -1, a.shared_keys, 0, kMaxLength, "keys");
     if (!options.shared_prefix)

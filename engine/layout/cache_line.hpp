@@ -5,8 +5,8 @@
 
 namespace headwise {
 
-/// Bytes that a processor moves between its caches at once, and two workers must not share: those of all that headwise is built
-/// for.
+/// Bytes that a processor moves between its caches at once, and that two workers must not share. 64 on every processor that
+/// headwise is built for.
 inline constexpr std::size_t kCacheLine = 64;
 inline constexpr std::int64_t kCacheLineFloats = kCacheLine / sizeof(float);
 

@@ -38,7 +38,7 @@ class Sequences {
     std::int64_t most_keys() const;
 
     std::int64_t key_position(std::int64_t b, std::int64_t j) const;
-    /// Below that of the first key where there are more queries than keys.
+    /// Lower than the first key's position if there are more queries than keys.
     std::int64_t query_position(std::int64_t b, std::int64_t i) const;
     /// Key j is node j - this of the sequence's tree.
     std::int64_t first_tree_key(std::int64_t b) const;

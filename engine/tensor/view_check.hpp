@@ -33,8 +33,8 @@ void check_no_self_overlap(const char* name, const AnyTensor& view);
 
 void check_interleaved(const CheckedView& out, const CheckedView& in);
 
-/// Throws where what is written may touch what is read, of any element types. Views that interleave at a common step (say, the
-/// parts of a packed [..., parts, dim] buffer) are told apart.
+/// Throws if what is written may touch what is read, whatever the element types. Accepts views that interleave at a common step
+/// (say, the parts of a packed [..., parts, dim] buffer).
 inline void check_apart(const CheckedView& out, const CheckedView& in) {
     if (out.memory.begin < in.memory.end && in.memory.begin < out.memory.end) check_interleaved(out, in);
 }

@@ -44,6 +44,10 @@ std::int64_t queries_of(const AttentionArguments& a, std::int64_t b) {
     return a.query_lengths.empty() ? a.query.extent[2] : a.query_lengths[i];
 }
 
+bool is_top_left(const AttentionOptions& options) {
+    return options.causal == Causal::none ? options.alignment == Alignment::top_left : options.causal == Causal::top_left;
+}
+
 /// Key j of the part is key first + j to the caller's function.
 struct MovedFunction {
     ScoreFunction function;
@@ -111,8 +115,7 @@ class KeyRangeCall {
     void set_sequence(const RandomAttention& call, std::int64_t b) {
         const AttentionArguments& whole = call.arguments;
         const auto i = static_cast<std::size_t>(b);
-        const bool top_left = call.options.causal == Causal::none ? call.options.alignment == Alignment::top_left
-                                                                  : call.options.causal == Causal::top_left;
+        const bool top_left = is_top_left(call.options);
         const std::int64_t first_key = whole.first_key_positions.empty() ? 0 : whole.first_key_positions[i];
         first_keys_.push_back(first_key + begin_);
         first_queries_.push_back(!whole.first_query_positions.empty() ? whole.first_query_positions[i]
@@ -196,8 +199,7 @@ TEST_CASE("the merged results of any parts of the keys are attention over all of
         INFO(test::reproduction(seed));
         const RandomAttention call(seed);
         const AttentionArguments& a = call.arguments;
-        const bool top_left = call.options.causal == Causal::top_left ||
-                              (call.options.causal == Causal::none && call.options.alignment == Alignment::top_left);
+        const bool top_left = is_top_left(call.options);
         // The nodes of such a tree are not at the queries' positions, which is where a part looks for them.
         if (a.tree_parents.data && top_left && a.first_query_positions.empty()) continue;
         std::int64_t keys = 0;
@@ -221,14 +223,11 @@ TEST_CASE("the merged results of any parts of the keys are attention over all of
     std::printf("%d random calls in two parts: %s\n", split, most.text().c_str());
 }
 
-/// All results, in the order of their indices.
-std::vector<float> results_of(const AttentionArguments& arguments, const AttentionOptions& options) {
+/// out after the call, in the order of its indices.
+std::vector<float> out_of(const AttentionArguments& arguments, const AttentionOptions& options) {
     attention(arguments, options);
     std::vector<float> all;
-    const auto add = [&](const auto& view) {
-        test::for_each_element(view.extent, [&](auto... index) { all.push_back(test::element(view, index...)); });
-    };
-    add(arguments.out);
+    test::for_each_element(arguments.out.extent, [&](auto... index) { all.push_back(test::element(arguments.out, index...)); });
     return all;
 }
 
@@ -240,11 +239,10 @@ TEST_CASE("without RoPE and a prefix only distances count: positions that all st
         INFO(test::reproduction(seed));
         const RandomAttention call(seed, 0, 3e5, RandomAttention::FirstPositions::none);
         const AttentionArguments& a = call.arguments;
-        const bool top_left = call.options.causal == Causal::top_left ||
-                              (call.options.causal == Causal::none && call.options.alignment == Alignment::top_left);
+        const bool top_left = is_top_left(call.options);
         if (call.options.rope || !a.prefix_lengths.empty() || (a.tree_parents.data && top_left)) continue;
         ++shifted;
-        const std::vector<float> unmoved = results_of(a, call.options);
+        const std::vector<float> unmoved = out_of(a, call.options);
         for (const std::int64_t shift : {std::int64_t{-1}, std::int64_t{-1000}, std::int64_t{1} << 39, -(std::int64_t{1} << 39)}) {
             std::vector<std::int64_t> first_queries, first_keys;
             for (std::int64_t b = 0; b < call.shape.batch; ++b) {
@@ -253,9 +251,9 @@ TEST_CASE("without RoPE and a prefix only distances count: positions that all st
             }
             AttentionArguments moved = a;
             moved.first_key_positions = first_keys;
-            CHECK_MESSAGE(test::same_values(unmoved, results_of(moved, call.options)), shift, ": ", call.text());
+            CHECK_MESSAGE(test::same_values(unmoved, out_of(moved, call.options)), shift, ": ", call.text());
             moved.first_query_positions = first_queries;
-            CHECK_MESSAGE(test::same_values(unmoved, results_of(moved, call.options)), shift, ": ", call.text());
+            CHECK_MESSAGE(test::same_values(unmoved, out_of(moved, call.options)), shift, ": ", call.text());
         }
     }
     CHECK(shifted > cases / 2);

@@ -15,6 +15,11 @@
 namespace headwise::tools {
 namespace {
 
+/// Each tenth call is large enough for several threads.
+bool is_large(std::uint64_t seed) {
+    return seed % 10 == 0;
+}
+
 using FirstPositions = RandomAttention::FirstPositions;
 
 template <FirstPositions kFirst>
@@ -49,7 +54,7 @@ void add_weights(std::uint64_t seed, Digest& digest) {
 void add_merge(std::uint64_t seed, Digest& digest) {
     RandomNumbers random(seed);
     const std::int64_t batch = random.between(1, 3), heads = random.between(1, 4),
-                       rows = random.between(1, seed % 10 == 0 ? 2000 : 40), dim = random.between(1, 80);
+                       rows = random.between(1, is_large(seed) ? 2000 : 40), dim = random.between(1, 80);
     struct Side {
         std::vector<float> out, log_sum_exp;
     };
@@ -72,7 +77,7 @@ void add_merge(std::uint64_t seed, Digest& digest) {
 void add_rope(std::uint64_t seed, Digest& digest) {
     RandomNumbers random(seed);
     const std::int64_t pairs = random.between(1, 80), batch = random.between(1, 3), heads = random.between(1, 4),
-                       tokens = random.between(1, seed % 10 == 0 ? 2000 : 40), dim = 2 * pairs + random.between(0, 9);
+                       tokens = random.between(1, is_large(seed) ? 2000 : 40), dim = 2 * pairs + random.between(0, 9);
     std::int64_t angles = tokens + random.one_of({std::int64_t{10}, std::int64_t{5000}});
     if (random.chance(0.02)) angles = std::int64_t{1} << 31;  // takes 32 MiB
     const RopeTable table({.dims = 2 * pairs,
@@ -115,7 +120,7 @@ void add_layer(std::uint64_t seed, Digest& digest) {
     const std::int64_t kv_heads = random.between(1, 3), heads = kv_heads * random.between(1, 3), head_dim = random.between(1, 40),
                        value_dim = random.chance(0.7) ? head_dim : random.between(1, 40), model = random.between(1, 100),
                        out_dim = random.chance(0.7) ? model : random.between(1, 100), batch = random.between(1, 3),
-                       tokens = random.between(1, seed % 10 == 0 ? 300 : 40);
+                       tokens = random.between(1, is_large(seed) ? 300 : 40);
     const bool cross = random.chance(0.3), together = !cross && random.chance(0.5), biased = random.chance(0.5);
     const std::int64_t context_dim = cross ? random.between(1, 100) : model, context_tokens = random.between(1, 60);
     const std::int64_t query_rows = heads * head_dim, key_rows = kv_heads * head_dim, value_rows = kv_heads * value_dim;
@@ -160,7 +165,7 @@ constexpr DigestedOperation kOperations[] = {{"attention", add_attention<FirstPo
 }  // namespace
 
 double digested_call_cost(std::uint64_t seed) {
-    return seed % 10 == 0 ? 1e7 : 3e5;
+    return is_large(seed) ? 1e7 : 3e5;
 }
 
 std::span<const DigestedOperation> digested_operations() {
